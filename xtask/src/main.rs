@@ -1,2 +1,32 @@
-//! The project tasks.
-fn main() {}
+//! The project's own tasks: `cargo xtask <task>`.
+//!
+//! * `arrows` checks which crate uses which (docs/src/architecture.md) and what no crate may use (deny.toml).
+//! * `test [STAGE…]` runs everything that must hold before a change lands, stage by stage; it installs what it needs.
+
+use std::process::ExitCode;
+
+mod arrows;
+mod stages;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        ["arrows"] => arrows::check(),
+        ["test", wanted @ ..] => stages::run(wanted),
+        _ => Err(format!("usage: cargo xtask arrows | test [{}]", stages::names().join(" | "))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The top of the repository.
+fn root() -> std::path::PathBuf {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}

@@ -1,0 +1,194 @@
+//! `cargo xtask test`: the stages, their budgets, and what they need.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// A stage: its name, what it may take on two cores after a clean clone, what it does.
+struct Stage {
+    name: &'static str,
+    budget_minutes: u64,
+    run: fn() -> Result<(), String>,
+}
+
+/// In the order in which they run: the cheapest findings first.
+const STAGES: &[Stage] = &[
+    Stage { name: "format", budget_minutes: 1, run: format },
+    Stage { name: "arrows", budget_minutes: 1, run: crate::arrows::check },
+    Stage { name: "clippy", budget_minutes: 6, run: clippy },
+    Stage { name: "sqlite", budget_minutes: 12, run: sqlite },
+    Stage { name: "postgres", budget_minutes: 5, run: postgres },
+    Stage { name: "oracle", budget_minutes: 3, run: oracle },
+    Stage { name: "e2e", budget_minutes: 5, run: e2e },
+];
+
+/// The names of the stages, in order.
+pub(crate) fn names() -> Vec<&'static str> {
+    STAGES.iter().map(|stage| stage.name).collect()
+}
+
+/// Runs the wanted stages (all when none is named) and prints what each took beside its budget.
+pub(crate) fn run(wanted: &[&str]) -> Result<(), String> {
+    if let Some(unknown) = wanted.iter().find(|wanted| !names().contains(wanted)) {
+        return Err(format!("no stage is called {unknown}; there are: {}", names().join(", ")));
+    }
+    let mut report = Vec::new();
+    let mut failed = 0;
+    for stage in STAGES.iter().filter(|stage| wanted.is_empty() || wanted.contains(&stage.name)) {
+        println!("\n=== {} (budget {} min)", stage.name, stage.budget_minutes);
+        #[expect(clippy::disallowed_methods, reason = "a build tool times its own stages")]
+        let start = Instant::now();
+        let outcome = (stage.run)();
+        let took = start.elapsed();
+        let verdict = match &outcome {
+            Ok(()) => "ok",
+            Err(problem) => {
+                eprintln!("{}: {problem}", stage.name);
+                failed += 1;
+                "FAILED"
+            }
+        };
+        report.push(line(stage, took, verdict));
+    }
+    println!("\nstage      took     budget   result");
+    for line in &report {
+        println!("{line}");
+    }
+    if failed == 0 { Ok(()) } else { Err(format!("{failed} of {} stages failed", report.len())) }
+}
+
+fn line(stage: &Stage, took: Duration, verdict: &str) -> String {
+    let seconds = took.as_secs();
+    // Over budget is worth a look, not a failure: machines differ.
+    let over = if seconds > stage.budget_minutes * 60 { "  (over its budget)" } else { "" };
+    format!(
+        "{:<10} {:>3}m{:02}s   {:>3} min   {verdict}{over}",
+        stage.name,
+        seconds / 60,
+        seconds % 60,
+        stage.budget_minutes
+    )
+}
+
+fn format() -> Result<(), String> {
+    cargo(&["fmt", "--all", "--check"], &[])
+}
+
+fn clippy() -> Result<(), String> {
+    cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])
+}
+
+fn sqlite() -> Result<(), String> {
+    cargo(&["test", "--locked", "--workspace", "--no-fail-fast"], &[("ROOST_TEST_DATABASE", "sqlite")])
+}
+
+/// Every crate that stands on the store once more, on a private PostgreSQL cluster.
+fn postgres() -> Result<(), String> {
+    script("install-test-tools", &["postgres"])?;
+    let cluster = Cluster::start()?;
+    let mut arguments = vec!["test", "--locked", "--no-fail-fast"];
+    for package in ["roost-store", "roost-rooms", "roost-users", "roost-sync", "roost-http", "roost"] {
+        arguments.extend(["--package", package]);
+    }
+    cargo(&arguments, &[("ROOST_TEST_DATABASE", "postgres"), ("ROOST_TEST_POSTGRES", &cluster.url)])
+}
+
+/// The event crate beside Synapse's own event code, which speaks the room versions that no Rust library does.
+fn oracle() -> Result<(), String> {
+    script("install-test-tools", &["oracle"])?;
+    let python = target().join("oracle/bin/python");
+    cargo(
+        &["test", "--locked", "--package", "roost-matrix", "oracle"],
+        &[("ROOST_TEST_PYTHON", &python.display().to_string())],
+    )
+}
+
+/// Two client SDKs of other people, through the built binary, on both engines.
+fn e2e() -> Result<(), String> {
+    script("install-test-tools", &["postgres", "e2e"])?;
+    cargo(&["build", "--locked", "--package", "roost"], &[])?;
+    let binary = target().join("debug/roost");
+    for database in ["sqlite", "postgres"] {
+        let mut command = Command::new(crate::root().join("e2e/run"));
+        command.arg("--server").arg(&binary).args(["--database", database]);
+        finish(&mut command)?;
+    }
+    Ok(())
+}
+
+/// A PostgreSQL cluster of our own, stopped when dropped.
+struct Cluster {
+    folder: PathBuf,
+    url: String,
+}
+
+impl Cluster {
+    fn start() -> Result<Self, String> {
+        let folder = std::env::temp_dir().join(format!("roost-postgres-{}", std::process::id()));
+        let output = Command::new(scripts().join("postgres"))
+            .arg("start")
+            .arg(&folder)
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|error| format!("scripts/postgres: {error}"))?;
+        if !output.status.success() {
+            return Err("scripts/postgres could not start a cluster".to_owned());
+        }
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let url = printed.lines().last().unwrap_or_default().trim().to_owned();
+        Ok(Self { folder, url })
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Err(problem) = script("postgres", &[OsStr::new("stop"), self.folder.as_os_str()]) {
+            eprintln!("{problem}");
+        }
+    }
+}
+
+fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<(), String> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).envs(environment.iter().copied());
+    finish(&mut command)
+}
+
+fn script<A: AsRef<OsStr>>(name: &str, arguments: &[A]) -> Result<(), String> {
+    finish(Command::new(scripts().join(name)).args(arguments))
+}
+
+fn scripts() -> PathBuf {
+    crate::root().join("scripts")
+}
+
+/// Where cargo builds.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| crate::root().join("target"), |set| Path::new(&set).to_path_buf())
+}
+
+fn finish(command: &mut Command) -> Result<(), String> {
+    command.current_dir(crate::root()).env("CARGO_TARGET_DIR", target());
+    let status = command.status().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
+    if status.success() { Ok(()) } else { Err(format!("{} ended with {status}", command.get_program().display())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_stage_is_refused_by_name() {
+        let problem = run(&["typo"]).expect_err("there is no such stage");
+        assert!(problem.contains("typo"), "{problem}");
+    }
+
+    #[test]
+    fn the_budgets_leave_room_for_the_conformance_subset() {
+        let minutes: u64 = STAGES.iter().map(|stage| stage.budget_minutes).sum();
+        assert!(minutes <= 35, "the stages may take {minutes} minutes together");
+    }
+}
