@@ -1,1 +1,3 @@
-//! Under construction.
+//! The specification as values: no I/O, no clock, no async.
+
+pub mod error;
