@@ -1,0 +1,61 @@
+//! Who calls: the session behind the access token.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#using-access-tokens>
+
+use axum::extract::FromRequestParts;
+use http::{header, request::Parts};
+use ruma::{OwnedDeviceId, OwnedUserId};
+
+use crate::{Error, State};
+
+/// The authenticated caller. As an argument it makes an endpoint answer 401 to everybody else.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The user.
+    pub user_id: OwnedUserId,
+    /// The device.
+    pub device_id: OwnedDeviceId,
+}
+
+/// The caller, where an access token is optional; one that is given must be known.
+#[derive(Clone, Debug)]
+pub struct MaybeCaller(pub Option<Caller>);
+
+impl FromRequestParts<State> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Error> {
+        let token = access_token(parts).ok_or_else(Error::missing_token)?;
+        authenticate(state, parts, &token).await
+    }
+}
+
+impl FromRequestParts<State> for MaybeCaller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Error> {
+        match access_token(parts) {
+            Some(token) => authenticate(state, parts, &token).await.map(|caller| Self(Some(caller))),
+            None => Ok(Self(None)),
+        }
+    }
+}
+
+#[expect(clippy::unused_async, reason = "sessions come with the users crate")]
+async fn authenticate(_state: &State, _parts: &Parts, _token: &str) -> Result<Caller, Error> {
+    Err(Error::unknown_token(false))
+}
+
+/// The token from the `Authorization` header or else from the query, where the specification still allows it.
+pub(crate) fn access_token(parts: &Parts) -> Option<String> {
+    if let Some(value) = parts.headers.get(header::AUTHORIZATION) {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned());
+    }
+    let query = parts.uri.query()?;
+    if !query.contains("access_token") {
+        return None;
+    }
+    // Tokens of this server need no percent-encoding, so none is decoded.
+    query.split('&').find_map(|pair| pair.strip_prefix("access_token=")).map(ToOwned::to_owned)
+}

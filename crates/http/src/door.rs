@@ -1,0 +1,134 @@
+//! What every request passes through: an id, CORS, limits, a log line, metrics, and a net under panics.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    panic::AssertUnwindSafe,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use axum::{
+    body::Body,
+    extract::{MatchedPath, State as Extract},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use futures_util::FutureExt as _;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use roost_matrix::error::ErrCode;
+use tracing::Instrument as _;
+
+use crate::{Error, State, limits::Class};
+
+/// The other end of the connection; whoever accepts connections adds it to each request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// Counts the requests of this process: the second half of a request's id.
+static REQUESTS: AtomicU64 = AtomicU64::new(1);
+
+/// The outermost layer.
+pub(crate) async fn pass(Extract(state): Extract<State>, request: Request<Body>, next: Next) -> Response {
+    let started = state.world.clock.monotonic();
+    // Ids are ours alone: one from outside could forge lines of the log.
+    let id = REQUESTS.fetch_add(1, Ordering::Relaxed);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    // Never the query, which may carry an access token.
+    let span = tracing::info_span!("request", id, %method, path = request.uri().path());
+
+    let mut response = async {
+        let mut response = match AssertUnwindSafe(answer(&state, request, route.as_ref(), next)).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => error.into_response(),
+            Err(_) => Error::internal("a panic, told of above").into_response(),
+        };
+        allow_origins(response.headers_mut());
+        let took = state.world.clock.monotonic().saturating_sub(started);
+        tell(&state, &method, route.as_ref(), &response, took);
+        response
+    }
+    .instrument(span)
+    .await;
+    response.headers_mut().insert("x-request-id", HeaderValue::from(id));
+    response
+}
+
+async fn answer(
+    state: &State,
+    request: Request<Body>,
+    route: Option<&MatchedPath>,
+    next: Next,
+) -> Result<Response, Error> {
+    if request.method() == Method::OPTIONS {
+        // Clients ask with OPTIONS before anything else; the endpoint's own logic stays out of it.
+        return Ok((StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], "{}").into_response());
+    }
+    let headers: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let uri = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    if uri + headers > state.settings.max_head {
+        let status = if uri > headers { StatusCode::URI_TOO_LONG } else { StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE };
+        return Err(Error::new(status, ErrCode::TooLarge, "The request's path and headers are too large"));
+    }
+    if let Some(class) = route.and_then(|route| Class::of(request.method(), route.as_str()))
+        && let Some(address) = client_address(state, &request)
+    {
+        state.limits.address(class, address)?;
+    }
+    Ok(next.run(request).await)
+}
+
+/// The client's address: the connection's other end, or what a trusted proxy says.
+fn client_address(state: &State, request: &Request<Body>) -> Option<IpAddr> {
+    let named = state.settings.client_address_header.as_ref().and_then(|name| {
+        // Proxies append, so only the last address was written by the one that is trusted.
+        let value = request.headers().get_all(name).iter().next_back()?.to_str().ok()?;
+        let last = value.rsplit(',').next()?.trim();
+        last.parse().ok().or_else(|| last.parse::<SocketAddr>().ok().map(|address| address.ip()))
+    });
+    named.or_else(|| request.extensions().get::<Peer>().map(|peer| peer.0.ip()))
+}
+
+/// Spec: <https://spec.matrix.org/v1.19/client-server-api/#web-browser-clients>
+fn allow_origins(headers: &mut HeaderMap) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("X-Requested-With, Content-Type, Authorization"),
+    );
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After, X-Request-Id"));
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+}
+
+fn tell(state: &State, method: &Method, route: Option<&MatchedPath>, response: &Response, took: Duration) {
+    let status = response.status();
+    let route = route.map_or_else(|| "none".to_owned(), |route| route.as_str().to_owned());
+    // A method of the client's own making would make a label of its own making.
+    let method = match *method {
+        Method::GET => "GET",
+        Method::PUT => "PUT",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    };
+    metrics::histogram!("roost_http_request_duration_seconds", "method" => method, "route" => route.clone())
+        .record(took.as_secs_f64());
+    metrics::counter!(
+        "roost_http_requests_total", "method" => method, "route" => route, "status" => status.as_str().to_owned()
+    )
+    .increment(1);
+    let took = took.as_secs_f64() * 1000.0;
+    if status.is_server_error() {
+        tracing::warn!(status = status.as_u16(), ms = took, "answered");
+    } else if state.settings.log_requests {
+        tracing::info!(status = status.as_u16(), ms = took, "answered");
+    } else {
+        tracing::debug!(status = status.as_u16(), ms = took, "answered");
+    }
+}

@@ -1,0 +1,140 @@
+//! The one place where errors become Matrix errors.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#standard-error-response>
+
+use std::{borrow::Cow, fmt::Display, time::Duration};
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use roost_matrix::error::ErrCode;
+use serde_json::{Map, Value};
+
+/// A Matrix error: an HTTP status and a JSON body with `errcode` and `error`.
+#[derive(Debug)]
+pub struct Error {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The code; `None` only where the specification wants a body without one (the first step of user-interactive
+    /// authentication).
+    pub errcode: Option<ErrCode>,
+    /// For humans.
+    pub message: Cow<'static, str>,
+    /// Further members of the body.
+    pub extra: Map<String, Value>,
+}
+
+impl Error {
+    /// An error with a status, a code and a message.
+    pub fn new(status: StatusCode, errcode: ErrCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, errcode: Some(errcode), message: message.into(), extra: Map::new() }
+    }
+
+    /// The 401 of user-interactive authentication: `body` says what is left to do.
+    #[must_use]
+    pub fn interactive(body: Map<String, Value>) -> Self {
+        Self { status: StatusCode::UNAUTHORIZED, errcode: None, message: Cow::Borrowed(""), extra: body }
+    }
+
+    /// Adds a member to the body.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.extra.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// 400 with a code.
+    pub fn bad_request(errcode: ErrCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, errcode, message)
+    }
+
+    /// 400 `M_NOT_JSON`.
+    pub fn not_json(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::bad_request(ErrCode::NotJson, message)
+    }
+
+    /// 400 `M_BAD_JSON`.
+    pub fn bad_json(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::bad_request(ErrCode::BadJson, message)
+    }
+
+    /// 400 `M_MISSING_PARAM`.
+    pub fn missing_param(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::bad_request(ErrCode::MissingParam, message)
+    }
+
+    /// 400 `M_INVALID_PARAM`.
+    pub fn invalid_param(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::bad_request(ErrCode::InvalidParam, message)
+    }
+
+    /// 401 `M_MISSING_TOKEN`.
+    #[must_use]
+    pub fn missing_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, ErrCode::MissingToken, "This endpoint needs an access token")
+    }
+
+    /// 401 `M_UNKNOWN_TOKEN`; `soft_logout` tells the client to keep its data and log in or refresh again.
+    #[must_use]
+    pub fn unknown_token(soft_logout: bool) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, ErrCode::UnknownToken, "The access token is not known")
+            .with("soft_logout", soft_logout)
+    }
+
+    /// 403 `M_FORBIDDEN`.
+    pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, ErrCode::Forbidden, message)
+    }
+
+    /// 404 `M_NOT_FOUND`.
+    pub fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, ErrCode::NotFound, message)
+    }
+
+    /// 404 `M_UNRECOGNIZED`: no such endpoint.
+    #[must_use]
+    pub fn unrecognized() -> Self {
+        Self::new(StatusCode::NOT_FOUND, ErrCode::Unrecognized, "There is no such endpoint")
+    }
+
+    /// 413 `M_TOO_LARGE`.
+    pub fn too_large(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, ErrCode::TooLarge, message)
+    }
+
+    /// 429 `M_LIMIT_EXCEEDED`, with `Retry-After` and `retry_after_ms`.
+    #[must_use]
+    pub fn limit_exceeded(wait: Duration) -> Self {
+        let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+        Self::new(StatusCode::TOO_MANY_REQUESTS, ErrCode::LimitExceeded, "Too many requests; try again later")
+            .with("retry_after_ms", wait)
+    }
+
+    /// 500 `M_UNKNOWN`; the cause goes to the log, not to the client.
+    pub fn internal(cause: impl Display) -> Self {
+        tracing::error!(%cause, "a request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrCode::Unknown, "The server failed to answer this request")
+    }
+
+    /// 503 `M_UNKNOWN`: it can not be done now, and may be tried again.
+    pub fn unavailable(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrCode::Unknown, message)
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut body = self.extra;
+        let wait = body.get("retry_after_ms").and_then(Value::as_u64);
+        if let Some(errcode) = self.errcode {
+            body.insert("errcode".to_owned(), errcode.as_str().into());
+            body.insert("error".to_owned(), self.message.into_owned().into());
+        }
+        let mut response = (self.status, Value::Object(body).to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let (StatusCode::TOO_MANY_REQUESTS, Some(wait)) = (self.status, wait) {
+            headers.insert(header::RETRY_AFTER, wait.div_ceil(1000).into());
+        }
+        response
+    }
+}

@@ -1,0 +1,88 @@
+//! Which requests are limited together.
+
+use http::Method;
+
+macro_rules! classes {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
+        /// Requests that draw on one allowance.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Class {
+            $($(#[doc = $doc])* $name,)*
+        }
+
+        impl Class {
+            /// Every class, in the order of their discriminants.
+            pub const ALL: [Self; Self::COUNT] = [$(Self::$name,)*];
+            /// How many there are.
+            pub const COUNT: usize = [$(Self::$name as u8,)*].len();
+        }
+    };
+}
+
+classes! {
+    /// Logging in; per user means the account that is tried.
+    Login,
+    /// Registering an account, and asking whether a name is free.
+    Registration,
+    /// Sending events: messages, state, redactions.
+    Sending,
+    /// Creating, joining and inviting to rooms, and other changes that cost much or reach many.
+    Rooms,
+    /// What hashes passwords or searches: password changes, deactivation, directory searches.
+    Costly,
+}
+
+impl Class {
+    /// The class of an endpoint, by its route's template; most have none.
+    pub(crate) fn of(method: &Method, route: &str) -> Option<Self> {
+        let path = route.strip_prefix("/_matrix/client/")?;
+        let (_version, path) = path.split_once('/')?;
+        if *method == Method::GET {
+            return match path {
+                "register/available" | "register/m.login.registration_token/validity" => Some(Self::Registration),
+                "publicRooms" => Some(Self::Costly),
+                _ => None,
+            };
+        }
+        if let Some(room) = path.strip_prefix("rooms/{room_id}/") {
+            return match room.split('/').next().unwrap_or_default() {
+                "send" | "state" | "redact" => Some(Self::Sending),
+                "join" | "invite" | "kick" | "ban" | "unban" | "knock" | "leave" | "upgrade" | "report" => {
+                    Some(Self::Rooms)
+                }
+                _ => None,
+            };
+        }
+        match path {
+            "login" | "refresh" => Some(Self::Login),
+            "register" => Some(Self::Registration),
+            "createRoom" | "join/{room_id_or_alias}" | "knock/{room_id_or_alias}" => Some(Self::Rooms),
+            "account/password"
+            | "account/deactivate"
+            | "delete_devices"
+            | "devices/{device_id}"
+            | "publicRooms"
+            | "user_directory/search"
+            | "search"
+            | "directory/room/{room_alias}" => Some(Self::Costly),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn login_registration_and_sending_are_limited_and_syncing_is_not() {
+        let class = |method, route| Class::of(&method, route);
+        assert_eq!(class(Method::POST, "/_matrix/client/v3/login"), Some(Class::Login));
+        assert_eq!(class(Method::GET, "/_matrix/client/v3/login"), None);
+        assert_eq!(class(Method::POST, "/_matrix/client/r0/register"), Some(Class::Registration));
+        let send = "/_matrix/client/v3/rooms/{room_id}/send/{event_type}/{txn_id}";
+        assert_eq!(class(Method::PUT, send), Some(Class::Sending));
+        assert_eq!(class(Method::GET, "/_matrix/client/v3/rooms/{room_id}/state"), None);
+        assert_eq!(class(Method::GET, "/_matrix/client/v3/sync"), None);
+    }
+}

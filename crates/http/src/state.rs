@@ -1,0 +1,96 @@
+//! What every endpoint can reach.
+
+use std::{ops::Deref, sync::Arc, time::Duration};
+
+use http::HeaderName;
+use roost_world::{Workers, World};
+use ruma::{OwnedServerName, RoomVersionId};
+
+use crate::limits::Limits;
+
+/// What every endpoint can reach: a shared [`Parts`].
+#[derive(Clone)]
+pub struct State(Arc<Parts>);
+
+/// The parts of a [`State`].
+pub struct Parts {
+    /// Time, chance and execution.
+    pub world: World,
+    /// The background loops; long polls watch their stop signal.
+    pub workers: Workers,
+    /// What the configuration says about HTTP.
+    pub settings: Settings,
+    /// The rate limits.
+    pub limits: Limits,
+    /// Writes the metrics in Prometheus' text format, when there is a recorder.
+    pub metrics_text: Option<Arc<dyn Fn() -> String + Send + Sync>>,
+}
+
+/// What the configuration says about HTTP.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The name of this homeserver.
+    pub server_name: OwnedServerName,
+    /// Where clients reach it, without a trailing slash.
+    pub public_base_url: Option<String>,
+    /// The version of new rooms.
+    pub default_room_version: RoomVersionId,
+    /// Who may register.
+    pub registration: RegistrationMode,
+    /// The secret of `POST /_synapse/admin/v1/register`; `None` switches it off.
+    pub registration_secret: Option<String>,
+    /// Whether other servers may be told where to find this one.
+    pub federation: bool,
+    /// Whether the public room list wants an access token.
+    pub directory_requires_authentication: bool,
+    /// Whom `/.well-known/matrix/support` names.
+    pub support: Support,
+    /// The largest accepted request body, in bytes.
+    pub max_body: usize,
+    /// The longest a request body may take to arrive.
+    pub body_timeout: Duration,
+    /// The largest accepted request head (URI and headers), in bytes.
+    pub max_head: usize,
+    /// The header in which a trusted proxy names the client's address.
+    pub client_address_header: Option<HeaderName>,
+    /// Whether every answered request is logged, and not only the failed ones.
+    pub log_requests: bool,
+}
+
+/// Who may register an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistrationMode {
+    /// Everybody.
+    Open,
+    /// Whoever holds a registration token.
+    Token,
+    /// Nobody.
+    Closed,
+}
+
+/// Whom to turn to about this server.
+#[derive(Clone, Debug, Default)]
+pub struct Support {
+    /// A page about support.
+    pub page: Option<String>,
+    /// The administrator's mail address.
+    pub email: Option<String>,
+    /// The administrator's Matrix id.
+    pub matrix_id: Option<String>,
+}
+
+impl State {
+    /// Shares `parts`.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for State {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
