@@ -68,8 +68,14 @@ impl Workbench {
 
     /// A text that has not been used on this server before: for names and transactions.
     pub(crate) fn fresh(&mut self) -> String {
+        let serial = self.serial();
+        format!("{}-{serial}", self.fixtures.prefix)
+    }
+
+    /// A number that has not been used on this server before.
+    pub(crate) fn serial(&mut self) -> u64 {
         self.fixtures.serial += 1;
-        format!("{}-{}", self.fixtures.prefix, self.fixtures.serial)
+        self.fixtures.serial
     }
 
     /// Runs a round and notes what it cost the server.
