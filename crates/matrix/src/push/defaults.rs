@@ -67,11 +67,7 @@ fn default_rules(user: &UserId) -> Value {
             &[two_members.clone(), matches("type", "m.room.encrypted")],
             &["notify".into(), sound.clone()],
         ),
-        rule(
-            ".m.rule.room_one_to_one",
-            &[two_members, matches("type", "m.room.message")],
-            &["notify".into(), sound],
-        ),
+        rule(".m.rule.room_one_to_one", &[two_members, matches("type", "m.room.message")], &["notify".into(), sound]),
         rule(".m.rule.message", &[matches("type", "m.room.message")], &["notify".into()]),
         rule(".m.rule.encrypted", &[matches("type", "m.room.encrypted")], &["notify".into()]),
     ];
