@@ -2,11 +2,14 @@
 //!
 //! Values in, values out: no I/O, no clock, no chance, no async. Names are the specification's; links lead to its sections.
 
+pub mod auth;
 pub mod base64;
 pub mod canonical_json;
 pub mod error;
 pub mod event;
+mod glob;
 pub mod ids;
 pub mod push;
 pub mod room_version;
+pub mod server_acl;
 pub mod signing;
