@@ -1,0 +1,2 @@
+-- oldest-reader: 1
+-- oldest-writer: 1

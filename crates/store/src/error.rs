@@ -1,0 +1,104 @@
+//! What can go wrong in the store.
+
+use std::sync::Arc;
+
+/// What can go wrong in the store. Cheap to clone, since the failure of a group is told to everyone in it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// SQLite refused or failed.
+    #[error("SQLite: {0}")]
+    Sqlite(Arc<rusqlite::Error>),
+    /// PostgreSQL refused or failed.
+    #[error("PostgreSQL: {message}")]
+    Postgres {
+        /// What it said.
+        message: Arc<str>,
+        /// The SQLSTATE, when the server gave one.
+        code: Option<tokio_postgres::error::SqlState>,
+    },
+    /// The connection broke while a commit was under way: the change may or may not be there.
+    #[error("the database went away during a commit, whose outcome is unknown: {0}")]
+    Unknown(Arc<str>),
+    /// A column does not hold what the code expects.
+    #[error("column {column} does not hold {expected}")]
+    Column {
+        /// Counted from 0.
+        column: usize,
+        /// What was asked for.
+        expected: &'static str,
+    },
+    /// Rows contradict each other or the code: a fault in this program or a damaged database.
+    #[error("the database is inconsistent: {0}")]
+    Inconsistent(&'static str),
+    /// A closure panicked. Whatever it had written was rolled back.
+    #[error("a job of the store panicked and was undone")]
+    Panicked,
+    /// The store has been closed, or its threads could not be started.
+    #[error("the store is closed")]
+    Closed,
+    /// The database was written by a later release that this one can not read.
+    #[error(
+        "the database has schema {found}, which needs a release that knows schema {needed}; this one knows {known}"
+    )]
+    TooNew {
+        /// The newest migration in the database.
+        found: i64,
+        /// The oldest release, by its newest migration, that may use it.
+        needed: i64,
+        /// This release's newest migration.
+        known: i64,
+    },
+    /// The database can not be used as it is; the text says why and what to do.
+    #[error("{0}")]
+    Unusable(Arc<str>),
+    /// The database's address is not understood.
+    #[error("{0:?} is not a database URL: sqlite:PATH or postgres://USER@HOST/NAME")]
+    Url(Arc<str>),
+    /// A file of the database could not be read or made.
+    #[error("{path}: {error}")]
+    File {
+        /// Which.
+        path: Arc<str>,
+        /// What the operating system said.
+        error: Arc<std::io::Error>,
+    },
+}
+
+impl Error {
+    /// Whether trying the same again may help: the transaction lost against another one, or the connection broke
+    /// before its commit.
+    pub(crate) fn is_transient(&self) -> bool {
+        use tokio_postgres::error::SqlState;
+        match self {
+            Self::Postgres { code: Some(code), .. } => {
+                *code == SqlState::T_R_SERIALIZATION_FAILURE
+                    || *code == SqlState::T_R_DEADLOCK_DETECTED
+                    || *code == SqlState::ADMIN_SHUTDOWN
+                    || *code == SqlState::CRASH_SHUTDOWN
+                    || *code == SqlState::CANNOT_CONNECT_NOW
+            }
+            // Without a code it is the connection that failed.
+            Self::Postgres { code: None, .. } => true,
+            _ => false,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(Arc::new(error))
+    }
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let message = match error.as_db_error() {
+            Some(db) => format!("{} ({})", db.message(), db.code().code()),
+            None => match std::error::Error::source(&error) {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            },
+        };
+        Self::Postgres { message: message.into(), code: error.code().cloned() }
+    }
+}

@@ -1,0 +1,145 @@
+use super::*;
+use crate::{Change, Entry, Slot, Step, UserNo, testing};
+
+statements! {
+    PUT = "INSERT INTO store_meta (name, value) VALUES ($1, $2)";
+    GET = "SELECT value FROM store_meta WHERE name = $1";
+    COUNT = "SELECT count(*) FROM store_meta WHERE name IN texts($1)";
+    CURSOR = "INSERT INTO cursors (name, generation, position) VALUES ($1, 0, position($2))";
+    CURSORS = "SELECT name, position FROM cursors ORDER BY position";
+}
+
+#[derive(Debug, PartialEq)]
+enum Refusal {
+    No,
+    Store(String),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+async fn names(store: &Store) -> i64 {
+    store
+        .read(|read| read.one(COUNT, params![&["a", "b", "c"][..]], |row| row.get(0)))
+        .await
+        .map(Option::unwrap)
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_writer_reads_its_own_write() {
+    let store = testing::store().await;
+    store.write(|tx| tx.execute(PUT, params!["a", "x\0y"])).await.unwrap();
+    let value: Option<String> = store.read(|read| read.one(GET, params!["a"], |row| row.get(0))).await.unwrap();
+    assert_eq!(value.as_deref(), Some("x\0y"));
+}
+
+#[tokio::test]
+async fn a_refusal_a_failure_and_a_panic_cost_the_others_of_their_group_nothing() {
+    let store = testing::store().await;
+    // The first occupies the writer, so that the rest meet in one group.
+    let first = store.write(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        Ok::<_, Error>(())
+    });
+    let good = store.write(|tx| tx.execute(PUT, params!["a", "1"]));
+    let refuses = store.write(|tx| {
+        let _slot = tx.log(Change::Profile { user: UserNo(1) });
+        Err::<(), _>(Refusal::No)
+    });
+    let breaks =
+        store.write(|tx| Ok::<_, Error>((tx.execute(PUT, params!["b", "1"])?, tx.execute(PUT, params!["b", "2"])?)));
+    let swallows = store.write(|tx| {
+        tx.execute(PUT, params!["b", "1"])?;
+        drop(tx.execute(PUT, params!["b", "2"]));
+        Ok::<_, Refusal>(())
+    });
+    let panics = store.write(|tx| -> Result<(), Error> {
+        tx.execute(PUT, params!["b", "1"])?;
+        panic!("on purpose")
+    });
+    let last = store.write(|tx| tx.execute(PUT, params!["c", "1"]));
+    let (first, good, refuses, breaks, swallows, panics, last) =
+        tokio::join!(first, good, refuses, breaks, swallows, panics, last);
+    first.unwrap();
+    good.unwrap();
+    last.unwrap();
+    assert_eq!(refuses, Err(Refusal::No));
+    assert!(matches!(breaks, Err(Error::Sqlite(_) | Error::Postgres { .. })));
+    assert!(matches!(swallows, Err(Refusal::Store(_))));
+    assert!(matches!(panics, Err(Error::Panicked)));
+    assert_eq!(names(&store).await, 2);
+    assert_eq!(store.frontier(), Position(0));
+}
+
+#[tokio::test]
+async fn changes_get_their_positions_in_order_and_latest_values_carry_them() {
+    let store = testing::store().await;
+    let mut follower = store.follow(Position::START);
+    let job = |name: &'static str, user| {
+        store.write(move |tx| {
+            let slot = tx.log(Change::Profile { user: UserNo(user) });
+            tx.at_position(&slot, CURSOR, params![name]);
+            assert_eq!(slot.position(), None);
+            Ok::<Slot, Error>(slot)
+        })
+    };
+    let (a, b) = tokio::join!(job("a", 1), job("b", 2));
+    assert_eq!((a.unwrap().position(), b.unwrap().position()), (Some(Position(1)), Some(Position(2))));
+    let cursors = store.read(|read| read.all(CURSORS, params![], |row| Ok((row.get(0)?, row.get(1)?)))).await.unwrap();
+    assert_eq!(cursors, [("a".to_owned(), Position(1)), ("b".to_owned(), Position(2))]);
+    let entries: Vec<Entry> =
+        (1..=2).map(|at| Entry { position: Position(at), change: Change::Profile { user: UserNo(at) } }).collect();
+    assert_eq!(follower.drain(), Step::Advanced { entries: entries.clone(), position: Position(2) });
+    let since = store.read(|read| log::since(read, Position::START, 10)).await.unwrap();
+    assert_eq!(since, log::Since::Changes { entries, position: Position(2) });
+}
+
+#[tokio::test]
+async fn what_was_answered_is_there_after_opening_again() {
+    let store = testing::store().await;
+    let generation = store.generation();
+    assert!(generation > Generation(0));
+    let slot = store
+        .write(|tx| {
+            tx.execute(PUT, params!["a", "1"])?;
+            Ok::<_, Error>(tx.log(Change::Profile { user: UserNo(1) }))
+        })
+        .await
+        .unwrap();
+    let first = store.take_numbers(Sequence::Event, 5000).await.unwrap();
+    store.close().await;
+    assert!(matches!(store.write(|_| Ok::<_, Error>(())).await, Err(Error::Closed)));
+    let again = store.scratch.open().await;
+    assert_eq!(names(&again).await, 1);
+    assert_eq!(Some(again.frontier()), slot.position());
+    assert_eq!(again.generation(), generation);
+    assert!(again.take_numbers(Sequence::Event, 1).await.unwrap() >= first + 5000);
+}
+
+#[tokio::test]
+async fn numbers_are_never_handed_out_twice() {
+    let store = testing::store().await;
+    let takes = (0..50).map(|_| store.take_numbers(Sequence::Room, 100));
+    let mut firsts: Vec<i64> = futures_util::future::join_all(takes).await.into_iter().map(Result::unwrap).collect();
+    firsts.sort_unstable();
+    assert!(firsts.windows(2).all(|pair| pair[1] - pair[0] >= 100), "{firsts:?}");
+    assert_eq!(firsts[0], 1);
+}
+
+#[tokio::test]
+async fn a_user_keeps_the_number_they_were_given() {
+    let store = testing::store().await;
+    let (alice, bob) = (ruma::user_id!("@alice:example.org"), ruma::user_id!("@bob:example.org"));
+    assert_eq!(store.find_user_no(alice).await.unwrap(), None);
+    let (one, same) = tokio::join!(store.user_no(alice), store.user_no(alice));
+    let alice_no = one.unwrap();
+    assert_eq!(alice_no, same.unwrap());
+    assert_ne!(store.user_no(bob).await.unwrap(), alice_no);
+    assert_eq!(store.user_id(alice_no).await.unwrap().as_deref(), Some(alice));
+    let again = store.scratch.open().await;
+    assert_eq!(again.user_no(alice).await.unwrap(), alice_no);
+}

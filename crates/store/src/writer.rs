@@ -1,0 +1,308 @@
+//! Group commit: one thread drains the waiting jobs into one transaction.
+//!
+//! There are no savepoints. A job that refuses before its first change costs nobody anything. A job that fails after it, or
+//! panics, or meets a failing statement, has the whole group rolled back, and its jobs run again one by one. Nobody is
+//! answered before COMMIT, and when COMMIT fails everybody is told so.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use roost_world::World;
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::{
+    Error, Position, Read, Tx,
+    frontier::{self, Frontier},
+    transaction::{Group, Session},
+};
+
+/// How a job went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ran {
+    Done,
+    Refused,
+}
+
+/// A write that waits for its answer.
+pub(crate) trait Job: Send {
+    /// Runs the closure and keeps its result. May be called again.
+    fn run(&mut self, tx: &Tx<'_>) -> Ran;
+    /// Sends the result.
+    fn answer(self: Box<Self>);
+    /// Sends the result if it is an error, and this error otherwise.
+    fn fail(self: Box<Self>, error: &Error);
+}
+
+pub(crate) struct Write<F, T, E> {
+    job: F,
+    result: Option<Result<T, E>>,
+    sender: oneshot::Sender<Result<T, E>>,
+}
+
+impl<F, T, E> Write<F, T, E> {
+    pub(crate) fn new(job: F) -> (Self, oneshot::Receiver<Result<T, E>>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self { job, result: None, sender }, receiver)
+    }
+}
+
+impl<F, T, E> Job for Write<F, T, E>
+where
+    F: Fn(&Tx<'_>) -> Result<T, E> + Send,
+    T: Send,
+    E: From<Error> + Send,
+{
+    fn run(&mut self, tx: &Tx<'_>) -> Ran {
+        // What the closure can see after a panic is its own, and the transaction, which the caller rolls back.
+        let result =
+            catch_unwind(AssertUnwindSafe(|| (self.job)(tx))).unwrap_or_else(|_| Err(E::from(Error::Panicked)));
+        let ran = if result.is_ok() { Ran::Done } else { Ran::Refused };
+        self.result = Some(result);
+        ran
+    }
+
+    fn answer(self: Box<Self>) {
+        if let Some(result) = self.result {
+            // Whoever has gone away no longer wants the answer.
+            drop(self.sender.send(result));
+        }
+    }
+
+    fn fail(self: Box<Self>, error: &Error) {
+        let result = match self.result {
+            Some(Err(own)) => Err(own),
+            _ => Err(E::from(error.clone())),
+        };
+        drop(self.sender.send(result));
+    }
+}
+
+/// The jobs that wait, at most so many.
+pub(crate) struct Queue {
+    state: Mutex<Waiting>,
+    wake: Condvar,
+    room: Semaphore,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Box<dyn Job>>,
+    closed: bool,
+}
+
+impl Queue {
+    pub(crate) fn new(bound: usize) -> Self {
+        Self {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            room: Semaphore::new(bound.clamp(1, Semaphore::MAX_PERMITS)),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for room and adds a job.
+    pub(crate) async fn push(&self, job: Box<dyn Job>) -> Result<(), Error> {
+        self.room.acquire().await.map_err(|_| Error::Closed)?.forget();
+        let mut state = self.lock();
+        if state.closed {
+            return Err(Error::Closed);
+        }
+        state.jobs.push_back(job);
+        drop(state);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Waits for jobs and takes up to `limit`; `None` once the queue is closed and empty.
+    fn take(&self, limit: usize) -> Option<Vec<Box<dyn Job>>> {
+        let mut state = self.lock();
+        while state.jobs.is_empty() {
+            if state.closed {
+                return None;
+            }
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let count = state.jobs.len().min(limit.max(1));
+        let jobs: Vec<_> = state.jobs.drain(..count).collect();
+        metrics::gauge!("roost_store_write_queue").set(size(state.jobs.len()));
+        drop(state);
+        self.room.add_permits(count);
+        Some(jobs)
+    }
+
+    /// What waits is still written; what comes later is refused.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.room.close();
+        self.wake.notify_all();
+    }
+}
+
+/// Why a commit did not happen.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// The transaction is gone and nothing of it was kept: it may run again.
+    Undone(Error),
+    /// COMMIT itself failed: everybody is told, and nothing runs again.
+    Final(Error),
+}
+
+/// What the writer needs of an engine.
+pub(crate) trait Engine: Session {
+    /// Begins a transaction.
+    fn begin(&self) -> Result<(), Error>;
+    /// Ends it without keeping anything. Also after a failure that ended it already.
+    fn rollback(&self);
+    /// Gives the group's changes their positions, runs what waited for that, and commits. Returns the position of the last
+    /// change, when there was one.
+    fn commit(&self, group: &Group) -> Result<Option<Position>, Failed>;
+    /// The error that a statement of this transaction left behind, taken.
+    fn fault(&self) -> Option<Error>;
+    /// Gets a new connection when the old one is broken.
+    fn repair(&self);
+}
+
+/// How often a group is tried again that lost against another node or its connection.
+const TRIES: u32 = 5;
+/// A job, or a commit, that takes longer is worth a line in the log.
+const SLOW: Duration = Duration::from_millis(100);
+
+pub(crate) struct Writer<'a, E> {
+    pub(crate) engine: &'a E,
+    pub(crate) frontier: &'a Frontier,
+    pub(crate) world: &'a World,
+}
+
+enum Outcome {
+    Committed,
+    /// Rolled back; the error, unless a job has its own.
+    Undone(Option<Error>),
+    Failed(Error),
+}
+
+impl<E: Engine> Writer<'_, E> {
+    /// Writes until the queue is closed.
+    pub(crate) fn run(&self, queue: &Queue, limit: usize) {
+        while let Some(jobs) = queue.take(limit) {
+            metrics::histogram!("roost_store_group_size").record(size(jobs.len()));
+            self.serve(jobs);
+        }
+    }
+
+    fn serve(&self, mut jobs: Vec<Box<dyn Job>>) {
+        let mut tries = 0;
+        loop {
+            match self.together(&mut jobs) {
+                Outcome::Committed => {
+                    jobs.into_iter().for_each(|job| job.answer());
+                    return;
+                }
+                Outcome::Failed(error) => {
+                    tracing::error!(%error, jobs = jobs.len(), "a commit failed");
+                    jobs.into_iter().for_each(|job| job.fail(&error));
+                    return;
+                }
+                Outcome::Undone(Some(error)) if error.is_transient() => {
+                    tries += 1;
+                    tracing::warn!(%error, jobs = jobs.len(), tries, "a group of writes was undone");
+                    if tries == TRIES {
+                        jobs.into_iter().for_each(|job| job.fail(&error));
+                        return;
+                    }
+                    let pause = self.world.clock.sleep(Duration::from_millis(5 << (2 * tries)));
+                    self.world.executor.block_on(pin!(pause));
+                    self.engine.repair();
+                }
+                Outcome::Undone(error) => {
+                    if jobs.len() == 1 {
+                        let error = error.unwrap_or(Error::Panicked);
+                        jobs.into_iter().for_each(|job| job.fail(&error));
+                        return;
+                    }
+                    metrics::counter!("roost_store_groups_undone_total").increment(1);
+                    jobs.into_iter().for_each(|job| self.serve(vec![job]));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// One transaction for all.
+    fn together(&self, jobs: &mut [Box<dyn Job>]) -> Outcome {
+        let group = Group::default();
+        if let Err(error) = self.engine.begin() {
+            self.engine.rollback();
+            return Outcome::Undone(Some(self.engine.fault().unwrap_or(error)));
+        }
+        for job in jobs {
+            let mark = group.mark();
+            let started = self.world.clock.monotonic();
+            let ran = job.run(&Tx::new(self.engine, &group));
+            let took = self.world.clock.monotonic().saturating_sub(started);
+            if took > SLOW {
+                tracing::warn!(milliseconds = took.as_millis(), "a write closure was slow");
+            }
+            if let Some(error) = self.engine.fault() {
+                self.engine.rollback();
+                return Outcome::Undone(Some(error));
+            }
+            if ran == Ran::Refused {
+                if group.has_written(mark) {
+                    self.engine.rollback();
+                    return Outcome::Undone(None);
+                }
+                group.forget(mark);
+            }
+        }
+        let started = self.world.clock.monotonic();
+        let committed = self.engine.commit(&group);
+        let took = self.world.clock.monotonic().saturating_sub(started);
+        metrics::histogram!("roost_store_commit_seconds").record(took.as_secs_f64());
+        match committed {
+            Ok(head) => {
+                if let Some(head) = head {
+                    self.feed(&group, head);
+                }
+                Outcome::Committed
+            }
+            Err(Failed::Undone(error)) => {
+                self.engine.rollback();
+                Outcome::Undone(Some(self.engine.fault().unwrap_or(error)))
+            }
+            Err(Failed::Final(error)) => {
+                self.engine.rollback();
+                self.engine.fault();
+                self.engine.repair();
+                Outcome::Failed(error)
+            }
+        }
+    }
+
+    /// Tells the followers, before anybody is answered: a writer finds its own change at the frontier.
+    fn feed(&self, group: &Group, head: Position) {
+        let entries = group.place(head);
+        let before = Position(head.0 - entries.len() as i64);
+        while !self.frontier.feed(before, head, &entries) {
+            // Other nodes were there first.
+            if let Err(error) = frontier::catch_up(&Read::new(self.engine), self.frontier) {
+                tracing::warn!(%error, "the log could not be read after a commit; its followers start anew");
+                self.engine.fault();
+                self.engine.repair();
+                self.frontier.leap(head);
+            }
+        }
+        metrics::gauge!("roost_store_log_position").set(head.0 as f64);
+    }
+}
+
+fn size(count: usize) -> f64 {
+    u32::try_from(count).unwrap_or(u32::MAX).into()
+}
