@@ -22,11 +22,19 @@
 //! * `sum` and friends need a `CAST(… AS BIGINT)`: PostgreSQL answers `NUMERIC`.
 //! * Text compares by bytes on both engines, and may hold any Unicode scalar value, NUL included.
 
+pub mod account_data;
+pub mod accounts;
+pub mod devices;
 pub mod error;
+pub mod filters;
 pub mod log;
 pub mod numbers;
 pub mod options;
+pub mod profiles;
+pub mod receipts;
+pub mod registration_tokens;
 mod row;
+pub mod sessions;
 mod sql;
 mod sqlite;
 #[cfg(feature = "testing")]
