@@ -22,25 +22,24 @@
 //! * `sum` and friends need a `CAST(… AS BIGINT)`: PostgreSQL answers `NUMERIC`.
 //! * Text compares by bytes on both engines, and may hold any Unicode scalar value, NUL included.
 
-pub mod account_data;
-pub mod accounts;
-pub mod devices;
+pub mod aliases;
 pub mod error;
-pub mod filters;
+pub mod events;
 pub mod log;
+pub mod memberships;
 pub mod numbers;
 pub mod options;
-pub mod profiles;
-pub mod receipts;
-pub mod registration_tokens;
+pub mod rooms;
 mod row;
-pub mod sessions;
 mod sql;
 mod sqlite;
+pub mod state;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod timeline;
 pub mod token;
 mod transaction;
+pub mod transactions;
 pub mod users_no;
 mod value;
 mod writer;

@@ -3,17 +3,16 @@
 /// The statements of each module. Add yours.
 #[cfg_attr(not(test), expect(dead_code, reason = "read by the test"))]
 pub(crate) const ALL: &[(&str, &[(&str, &str)])] = &[
-    ("account_data", crate::account_data::STATEMENTS),
-    ("accounts", crate::accounts::STATEMENTS),
-    ("devices", crate::devices::STATEMENTS),
-    ("filters", crate::filters::STATEMENTS),
+    ("aliases", crate::aliases::STATEMENTS),
+    ("events", crate::events::STATEMENTS),
     ("log", crate::log::STATEMENTS),
-    ("profiles", crate::profiles::STATEMENTS),
-    ("receipts", crate::receipts::STATEMENTS),
-    ("registration_tokens", crate::registration_tokens::STATEMENTS),
-    ("sessions", crate::sessions::STATEMENTS),
+    ("memberships", crate::memberships::STATEMENTS),
+    ("rooms", crate::rooms::STATEMENTS),
     ("sqlite", crate::sqlite::STATEMENTS),
+    ("state", crate::state::STATEMENTS),
     ("store", crate::store::STATEMENTS),
+    ("timeline", crate::timeline::STATEMENTS),
+    ("transactions", crate::transactions::STATEMENTS),
     ("users_no", crate::users_no::STATEMENTS),
 ];
 

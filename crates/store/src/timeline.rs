@@ -1,0 +1,59 @@
+//! Histories: which event stands at which index, and at which position of the log it became visible.
+
+use crate::{Error, EventNo, Position, Read, RoomNo, Row, Slot, Tx, params, statements};
+
+/// A place in a room's history with its event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The index in its segment.
+    pub idx: i64,
+    /// The event.
+    pub event: EventNo,
+    /// The position of the log at which it became visible.
+    pub position: Position,
+}
+
+statements! {
+    INSERT = "INSERT INTO timeline (room_no, segment, idx, event_no, position) VALUES ($1, $2, $3, $4, position($5))";
+    BACKWARDS = "SELECT idx, event_no, position FROM timeline WHERE room_no = $1 AND segment = $2 AND idx <= $3 AND idx > $4 ORDER BY idx DESC LIMIT $5";
+    FORWARDS = "SELECT idx, event_no, position FROM timeline WHERE room_no = $1 AND segment = $2 AND idx > $3 AND idx <= $4 ORDER BY idx LIMIT $5";
+    INDEX_AT = "SELECT idx FROM timeline WHERE room_no = $1 AND position <= $2 ORDER BY position DESC LIMIT 1";
+}
+
+fn entry(row: &Row<'_>) -> Result<Entry, Error> {
+    Ok(Entry { idx: row.get(0)?, event: row.get(1)?, position: row.get(2)? })
+}
+
+/// Puts an event into the history, visible from the position of `slot` on.
+pub fn insert(tx: &Tx<'_>, room: RoomNo, segment: i64, idx: i64, event: EventNo, slot: &Slot) {
+    tx.at_position(slot, INSERT, params![room, segment, idx, event]);
+}
+
+/// Events with `after < idx <= from`, newest first.
+pub fn backwards(
+    read: &Read<'_>,
+    room: RoomNo,
+    segment: i64,
+    from: i64,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Entry>, Error> {
+    read.all(BACKWARDS, params![room, segment, from, after, limit], entry)
+}
+
+/// Events with `after < idx <= to`, oldest first.
+pub fn forwards(
+    read: &Read<'_>,
+    room: RoomNo,
+    segment: i64,
+    after: i64,
+    to: i64,
+    limit: i64,
+) -> Result<Vec<Entry>, Error> {
+    read.all(FORWARDS, params![room, segment, after, to, limit], entry)
+}
+
+/// The index of the last event at or before a position of the log; `None` when there was none yet.
+pub fn index_at(read: &Read<'_>, room: RoomNo, position: Position) -> Result<Option<i64>, Error> {
+    read.one(INDEX_AT, params![room, position], |row| row.get(0))
+}
