@@ -1,0 +1,392 @@
+//! The end of a room's history in memory, and how events are put after it.
+//!
+//! The head knows those keys of the state that were asked for, not the whole state, so that it costs the same in a
+//! room of two members as in one of two thousand. Where a key is not known yet, [`Head::extend`] says which, and goes on
+//! once it was [learned](Head::learn).
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use roost_matrix::{
+    auth::{self, Checker, StateView, power::PowerLevels},
+    event::{Draft, Pdu, SealError},
+    ids::{OwnedEventId, OwnedUserId, RoomId, UserId},
+    room_version::{EventIds, Rules},
+};
+use roost_store::{EventNo, Membership, RoomNo, UserNo, rooms, transactions::TransactionKey};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{Error, Identity, Stored};
+
+/// An event that is wanted, with everything about it that had to be looked up outside the room's state.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) sender: OwnedUserId,
+    pub(crate) sender_no: UserNo,
+    pub(crate) kind: String,
+    pub(crate) state_key: Option<String>,
+    /// The number of the user that a member event is about.
+    pub(crate) member_no: Option<UserNo>,
+    pub(crate) content: Box<RawValue>,
+    /// What an `m.room.redaction` redacts.
+    pub(crate) redacts: Option<Arc<Stored>>,
+    pub(crate) transaction: Option<TransactionKey>,
+    pub(crate) timestamp: u64,
+    pub(crate) expect: Option<Expect>,
+}
+
+/// What an endpoint asks of a user's membership beyond the authorisation rules.
+#[derive(Clone, Debug)]
+pub(crate) struct Expect {
+    pub(crate) of: OwnedUserId,
+    /// Then there is nothing to do, and the present member event is the answer.
+    pub(crate) done: &'static [Membership],
+    /// Then it may go on.
+    pub(crate) any_of: &'static [Membership],
+    pub(crate) otherwise: Error,
+}
+
+/// A state event as the head knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Fact {
+    pub(crate) stored: Arc<Stored>,
+    pub(crate) redacted: bool,
+}
+
+/// An event that was authorised and signed, and waits to be committed.
+#[derive(Clone, Debug)]
+pub(crate) struct Built {
+    pub(crate) stored: Arc<Stored>,
+    pub(crate) sender_no: UserNo,
+    pub(crate) word: Option<String>,
+    pub(crate) member: Option<MemberChange>,
+    pub(crate) redacts: Option<EventNo>,
+    pub(crate) transaction: Option<TransactionKey>,
+}
+
+/// What a member event does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MemberChange {
+    pub(crate) user: UserNo,
+    pub(crate) membership: Membership,
+    /// Whether the membership is another one than before.
+    pub(crate) changes: bool,
+}
+
+/// A key of the state: event type and state key.
+pub(crate) type Key = (String, String);
+
+pub(crate) enum Step {
+    /// It is on the head now.
+    Built(Box<Built>),
+    /// There is nothing to do: this event is already what was asked for.
+    Same(OwnedEventId),
+    /// Keys of the state that must be known first.
+    Missing(HashSet<Key>),
+}
+
+#[derive(Debug, Default)]
+struct Known(HashMap<String, HashMap<String, Option<Fact>>>);
+
+impl Known {
+    fn get(&self, kind: &str, state_key: &str) -> Option<&Option<Fact>> {
+        self.0.get(kind)?.get(state_key)
+    }
+
+    fn set(&mut self, kind: &str, state_key: &str, fact: Option<Fact>) {
+        match self.0.get_mut(kind) {
+            Some(keys) => drop(keys.insert(state_key.to_owned(), fact)),
+            None => drop(self.0.insert(kind.to_owned(), HashMap::from([(state_key.to_owned(), fact)]))),
+        }
+    }
+}
+
+/// The known state as the authorisation rules see it; notes what they ask for in vain.
+struct View<'a> {
+    known: &'a Known,
+    missing: RefCell<HashSet<Key>>,
+}
+
+impl StateView for View<'_> {
+    fn get(&self, kind: &str, state_key: &str) -> Option<Pdu> {
+        match self.known.get(kind, state_key) {
+            Some(fact) => fact.as_ref().map(|fact| fact.stored.pdu.clone()),
+            None => {
+                self.missing.borrow_mut().insert((kind.to_owned(), state_key.to_owned()));
+                None
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) room: RoomNo,
+    pub(crate) rules: &'static Rules,
+    pub(crate) revision: i64,
+    pub(crate) at: rooms::Head,
+    /// A room that is being created: what is not known of its state does not exist.
+    is_new: bool,
+    /// The last event.
+    tip: Option<Pdu>,
+    known: Known,
+    checker: Checker,
+}
+
+#[derive(Deserialize)]
+struct Words<'a> {
+    #[serde(borrow, default)]
+    membership: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow, default)]
+    history_visibility: Option<std::borrow::Cow<'a, str>>,
+}
+
+/// The membership that a member event sets.
+pub(crate) fn membership_of(pdu: &Pdu) -> Option<Membership> {
+    let words: Words<'_> = serde_json::from_str(pdu.content()).ok()?;
+    words.membership.as_deref().and_then(Membership::parse)
+}
+
+fn same_json(a: &str, b: &str) -> bool {
+    // Values, not texts: the order of members does not matter, and what is stored is canonical.
+    matches!((serde_json::from_str::<serde_json::Value>(a), serde_json::from_str::<serde_json::Value>(b)), (Ok(a), Ok(b)) if a == b)
+}
+
+impl Head {
+    /// Of a room whose create event is still to come.
+    pub(crate) fn new_room(room: RoomNo, rules: &'static Rules) -> Self {
+        let at = rooms::Head { segment: 0, idx: 0, event: EventNo(0), depth: 0, joined: 0, invited: 0 };
+        Self {
+            room,
+            rules,
+            revision: 0,
+            at,
+            is_new: true,
+            tip: None,
+            known: Known::default(),
+            checker: Checker::default(),
+        }
+    }
+
+    /// Of a room as it is stored.
+    pub(crate) fn stored(row: &rooms::RoomRow, rules: &'static Rules, tip: Pdu) -> Self {
+        Self { revision: row.revision, at: row.head, is_new: false, tip: Some(tip), ..Self::new_room(row.room, rules) }
+    }
+
+    /// What a key of the state is at the head; `None` for "not set".
+    pub(crate) fn learn(&mut self, key: &Key, fact: Option<Fact>) {
+        self.known.set(&key.0, &key.1, fact);
+    }
+
+    /// How many keys are known, as a measure of memory.
+    pub(crate) fn size(&self) -> usize {
+        self.known.0.values().map(HashMap::len).sum()
+    }
+
+    /// Forgets what is known of the state; it is read again as needed.
+    pub(crate) fn shrink(&mut self) {
+        self.known = Known::default();
+    }
+
+    /// The keys that an event is sure to need and that are not known yet.
+    pub(crate) fn needs(&self, wanted: &Wanted, missing: &mut HashSet<Key>) {
+        let mut need = |kind: &str, state_key: &str| {
+            if self.known.get(kind, state_key).is_none() {
+                missing.insert((kind.to_owned(), state_key.to_owned()));
+            }
+        };
+        if self.is_new {
+            return;
+        }
+        need("m.room.create", "");
+        need("m.room.power_levels", "");
+        need("m.room.member", wanted.sender.as_str());
+        if let Some(state_key) = &wanted.state_key {
+            need(&wanted.kind, state_key);
+        }
+        if wanted.kind == "m.room.member" {
+            for (kind, state_key) in auth::auth_types(
+                self.rules,
+                &wanted.kind,
+                &wanted.sender,
+                wanted.state_key.as_deref(),
+                wanted.content.get(),
+            ) {
+                need(&kind, &state_key);
+            }
+            need("m.room.join_rules", "");
+        }
+        if let Some(expect) = &wanted.expect {
+            need("m.room.member", expect.of.as_str());
+        }
+    }
+
+    fn membership(&self, user: &UserId) -> Option<(Membership, &Fact)> {
+        let fact = self.known.get("m.room.member", user.as_str())?.as_ref()?;
+        Some((membership_of(&fact.stored.pdu).unwrap_or(Membership::Leave), fact))
+    }
+
+    /// Puts an event after the head: chains it, authorises it, signs it. An error refuses this event only.
+    pub(crate) fn extend(
+        &mut self,
+        identity: &Identity,
+        room_id: Option<&RoomId>,
+        no: EventNo,
+        wanted: &Wanted,
+    ) -> Result<Step, Error> {
+        let mut missing = HashSet::new();
+        self.needs(wanted, &mut missing);
+        if !missing.is_empty() {
+            return Ok(Step::Missing(missing));
+        }
+
+        if let Some(expect) = &wanted.expect {
+            match self.membership(&expect.of) {
+                Some((membership, fact)) if expect.done.contains(&membership) => {
+                    return Ok(Step::Same(fact.stored.pdu.event_id().to_owned()));
+                }
+                Some((membership, _)) if expect.any_of.contains(&membership) => {}
+                None if expect.any_of.contains(&Membership::Leave) => {}
+                _ => return Err(expect.otherwise.clone()),
+            }
+        }
+
+        let replaced = wanted.state_key.as_ref().and_then(|key| self.known.get(&wanted.kind, key)?.as_ref()).cloned();
+        if let Some(fact) = &replaced
+            && !fact.redacted
+            && fact.stored.pdu.sender() == wanted.sender
+            && same_json(fact.stored.pdu.content(), wanted.content.get())
+        {
+            return Ok(Step::Same(fact.stored.pdu.event_id().to_owned()));
+        }
+
+        let pdu = self.seal(identity, room_id, wanted)?;
+        let view = View { known: &self.known, missing: RefCell::default() };
+        let verdict = self.checker.check(&pdu, &view);
+        if !self.is_new {
+            let missing = view.missing.take();
+            if !missing.is_empty() {
+                return Ok(Step::Missing(missing));
+            }
+        }
+        verdict.map_err(|denied| Error::Forbidden(denied.to_string()))?;
+        if let Some(target) = &wanted.redacts {
+            self.may_redact(&wanted.sender, target)?;
+        }
+        Ok(Step::Built(Box::new(self.put(no, pdu, wanted, replaced.as_ref()))))
+    }
+
+    fn seal(&self, identity: &Identity, room_id: Option<&RoomId>, wanted: &Wanted) -> Result<Pdu, Error> {
+        let mut auth_events = Vec::new();
+        let mut reference_hashes = Vec::new();
+        let mut cite = |pdu: &Pdu| {
+            if self.rules.event_ids == EventIds::Chosen {
+                reference_hashes.push((pdu.event_id().to_owned(), pdu.reference_hash()));
+            }
+        };
+        self.tip.iter().for_each(&mut cite);
+        for (kind, state_key) in auth::auth_types(
+            self.rules,
+            &wanted.kind,
+            &wanted.sender,
+            wanted.state_key.as_deref(),
+            wanted.content.get(),
+        ) {
+            if let Some(Some(fact)) = self.known.get(&kind, &state_key) {
+                cite(&fact.stored.pdu);
+                auth_events.push(fact.stored.pdu.event_id().to_owned());
+            }
+        }
+        let draft = Draft {
+            room_id: room_id.map(ToOwned::to_owned),
+            sender: wanted.sender.clone(),
+            kind: wanted.kind.clone(),
+            state_key: wanted.state_key.clone(),
+            content: wanted.content.clone(),
+            redacts: wanted.redacts.as_ref().map(|target| target.pdu.event_id().to_owned()),
+            prev_events: self.tip.iter().map(|tip| tip.event_id().to_owned()).collect(),
+            auth_events,
+            reference_hashes,
+            depth: u64::try_from(self.at.depth).unwrap_or(0).saturating_add(1).min(self.rules.max_depth),
+            origin_server_ts: wanted.timestamp,
+        };
+        draft.seal(self.rules, &identity.server_name, &identity.key).map_err(|error| match error {
+            SealError::TooLarge(_) => Error::TooLarge,
+            other => Error::BadJson(other.to_string()),
+        })
+    }
+
+    /// Whether a redaction takes effect: the sender's own events, or anybody's with the power to redact.
+    /// <https://spec.matrix.org/v1.19/client-server-api/#redactions>
+    fn may_redact(&self, sender: &UserId, target: &Stored) -> Result<(), Error> {
+        if target.pdu.kind() == "m.room.create" {
+            return Err(Error::forbidden("The event that created the room can not be redacted"));
+        }
+        if target.pdu.sender() == sender {
+            return Ok(());
+        }
+        let view = View { known: &self.known, missing: RefCell::default() };
+        let power = PowerLevels::of(&view);
+        if power.for_user(sender) >= power.redact() {
+            Ok(())
+        } else {
+            Err(Error::forbidden("You do not have the power to redact other people's events"))
+        }
+    }
+
+    fn put(&mut self, no: EventNo, pdu: Pdu, wanted: &Wanted, replaced: Option<&Fact>) -> Built {
+        self.at.idx += 1;
+        self.at.event = no;
+        self.at.depth = i64::try_from(pdu.depth()).unwrap_or(i64::MAX);
+        self.tip = Some(pdu.clone());
+        let stored = Arc::new(Stored {
+            no,
+            room: self.room,
+            segment: self.at.segment,
+            idx: self.at.idx,
+            replaces: replaced.map(|fact| fact.stored.no),
+            pdu,
+        });
+        if let Some(state_key) = &wanted.state_key {
+            self.known.set(&wanted.kind, state_key, Some(Fact { stored: stored.clone(), redacted: false }));
+        }
+        if let Some(target) = &wanted.redacts
+            && let Some(state_key) = target.pdu.state_key()
+            && let Some(Some(fact)) = self.known.get(target.pdu.kind(), state_key)
+            && fact.stored.no == target.no
+        {
+            let fact = Fact { redacted: true, ..fact.clone() };
+            self.known.set(target.pdu.kind(), state_key, Some(fact));
+        }
+
+        let words: Option<Words<'_>> =
+            wanted.state_key.as_ref().and_then(|_| serde_json::from_str(stored.pdu.content()).ok());
+        let word = words.and_then(|words| match wanted.kind.as_str() {
+            "m.room.member" => words.membership.map(Into::into),
+            "m.room.history_visibility" if wanted.state_key.as_deref() == Some("") => {
+                words.history_visibility.map(Into::into)
+            }
+            _ => None,
+        });
+        let member = wanted.member_no.and_then(|user| {
+            let membership = membership_of(&stored.pdu)?;
+            let before = replaced.and_then(|fact| membership_of(&fact.stored.pdu));
+            let count = |of| i64::from(membership == of) - i64::from(before == Some(of));
+            self.at.joined += count(Membership::Join);
+            self.at.invited += count(Membership::Invite);
+            Some(MemberChange { user, membership, changes: before != Some(membership) })
+        });
+        Built {
+            stored,
+            sender_no: wanted.sender_no,
+            word,
+            member,
+            redacts: wanted.redacts.as_ref().map(|target| target.no),
+            transaction: wanted.transaction.clone(),
+        }
+    }
+}

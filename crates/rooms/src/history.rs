@@ -1,0 +1,475 @@
+//! A room's history as its readers page through it.
+//!
+//! Places between events are called boundaries: boundary `n` lies before the event with index `n`. Backwards from it come
+//! the events below `n`, forwards those from `n` on. Tokens carry boundaries.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use roost_matrix::{
+    event::ClientForm,
+    ids::{DeviceId, EventId, OwnedDeviceId, OwnedEventId, OwnedUserId, RoomId, UserId},
+};
+use roost_store::{
+    Position, Read, UserNo, rooms, state, timeline,
+    token::{MessagesToken, Token},
+};
+
+use crate::{
+    Error, EventFilter, Reader, Rendered, Room, Rooms, Stored, Vision,
+    visibility::{Range, Sight},
+};
+
+/// Which way to page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Newest first.
+    Backwards,
+    /// Oldest first.
+    Forwards,
+}
+
+/// Events found, in the direction of the search.
+#[derive(Clone, Debug, Default)]
+pub struct Scan {
+    /// The events.
+    pub events: Vec<Arc<Stored>>,
+    /// The boundary to go on from; `None` when there is nothing more to be seen.
+    pub next: Option<i64>,
+}
+
+/// The end of a room's history, as `/sync` shows it.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    /// Oldest first.
+    pub events: Vec<Arc<Stored>>,
+    /// Whether there is more between where the reader was and the first event.
+    pub limited: bool,
+    /// The boundary before the first event: `prev_batch`.
+    pub start: i64,
+}
+
+/// What `/messages` is asked.
+#[derive(Clone, Debug)]
+pub struct MessagesQuery {
+    /// Where to begin; `None` for the end that the direction points away from.
+    pub from: Option<Token>,
+    /// Where to stop.
+    pub to: Option<Token>,
+    /// Which way.
+    pub direction: Direction,
+    /// How many events at most.
+    pub limit: usize,
+    /// Which events.
+    pub filter: EventFilter,
+}
+
+/// What `/messages` answers.
+#[derive(Clone, Debug)]
+pub struct Messages {
+    /// Where the chunk begins.
+    pub start: Token,
+    /// Where it ends, if there is more beyond.
+    pub end: Option<Token>,
+    /// The events.
+    pub chunk: Vec<Rendered>,
+    /// Member events of those who sent them, if members are loaded lazily.
+    pub state: Vec<Rendered>,
+}
+
+/// What `/context` answers.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// From where to page backwards.
+    pub start: Token,
+    /// From where to page forwards.
+    pub end: Token,
+    /// The event.
+    pub event: Rendered,
+    /// Newest first.
+    pub before: Vec<Rendered>,
+    /// Oldest first.
+    pub after: Vec<Rendered>,
+    /// The state at the last event.
+    pub state: Vec<Rendered>,
+}
+
+/// How many events one request looks at, at most, before it lets the client ask again.
+const MAX_SCAN: usize = 2000;
+/// How many entries one statement reads at most.
+const PAGE: usize = 200;
+
+/// Who asks, owned, so that it can go into a closure.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker {
+    pub(crate) user: OwnedUserId,
+    pub(crate) user_no: UserNo,
+    pub(crate) device: Option<OwnedDeviceId>,
+    pub(crate) now_ms: u64,
+}
+
+impl Asker {
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        Reader { user: &self.user, user_no: self.user_no, device: self.device.as_deref(), now_ms: self.now_ms }
+    }
+}
+
+impl Rooms {
+    pub(crate) async fn asker(&self, user: &UserId, device: Option<&DeviceId>) -> Result<Asker, Error> {
+        Ok(Asker {
+            user: user.to_owned(),
+            user_no: self.0.store.user_no(user).await?,
+            device: device.map(ToOwned::to_owned),
+            now_ms: self.0.world.now_ms(),
+        })
+    }
+
+    /// The boundary after everything that a reader at that position has seen.
+    pub fn boundary(&self, read: &Read<'_>, room: &Room, position: Position) -> Result<i64, Error> {
+        Ok(timeline::index_at(read, room.no, position)?.map_or(1, |idx| idx + 1))
+    }
+
+    /// The boundary after the last event.
+    pub fn end(&self, read: &Read<'_>, room: &Room) -> Result<i64, Error> {
+        Ok(rooms::by_no(read, room.no)?.ok_or(Error::UnknownRoom)?.head.idx + 1)
+    }
+
+    /// Events that the reader may see and the filter wants, from boundary `from` towards boundary `to`, at most `limit`.
+    #[expect(clippy::too_many_arguments, reason = "a search has many sides")]
+    pub fn scan(
+        &self,
+        read: &Read<'_>,
+        room: &Room,
+        vision: &Vision,
+        filter: &EventFilter,
+        direction: Direction,
+        from: i64,
+        to: i64,
+        limit: usize,
+    ) -> Result<Scan, Error> {
+        let mut scan = Scan::default();
+        if !filter.wants_room(&room.id) {
+            return Ok(scan);
+        }
+        let (low, high) = match direction {
+            Direction::Backwards => (to, from.saturating_sub(1)),
+            Direction::Forwards => (from, to.saturating_sub(1)),
+        };
+        let mut ranges: Vec<_> = vision
+            .ranges()
+            .iter()
+            .map(|range| Range { first: range.first.max(low), last: range.last.min(high) })
+            .filter(|range| range.first <= range.last)
+            .collect();
+        if direction == Direction::Backwards {
+            ranges.reverse();
+        }
+        let mut looked_at = 0;
+        for mut range in ranges {
+            while range.first <= range.last {
+                // One more than wanted, to know whether there is more.
+                let page = if filter.wants_all() { (limit - scan.events.len() + 1).min(PAGE) } else { PAGE };
+                let count = i64::try_from(page).unwrap_or(i64::MAX);
+                let entries = match direction {
+                    Direction::Backwards => timeline::backwards(read, room.no, 0, range.last, range.first - 1, count)?,
+                    Direction::Forwards => timeline::forwards(read, room.no, 0, range.first - 1, range.last, count)?,
+                };
+                let nos: Vec<_> = entries.iter().map(|entry| entry.event).collect();
+                for stored in self.stored(read, room, &nos)? {
+                    if !filter.wants(&stored.pdu) {
+                        continue;
+                    }
+                    if scan.events.len() == limit {
+                        scan.next = Some(match (scan.events.last(), direction) {
+                            (Some(last), Direction::Backwards) => last.idx,
+                            (Some(last), Direction::Forwards) => last.idx + 1,
+                            (None, _) => from,
+                        });
+                        return Ok(scan);
+                    }
+                    scan.events.push(stored);
+                }
+                looked_at += entries.len();
+                let Some(last) = entries.last().filter(|_| entries.len() == page) else { break };
+                match direction {
+                    Direction::Backwards => range.last = last.idx - 1,
+                    Direction::Forwards => range.first = last.idx + 1,
+                }
+                if looked_at >= MAX_SCAN {
+                    scan.next = Some(if direction == Direction::Backwards { last.idx } else { last.idx + 1 });
+                    return Ok(scan);
+                }
+            }
+        }
+        Ok(scan)
+    }
+
+    /// The end of the history for `/sync`: what came after boundary `after`, at most `limit` events.
+    pub fn timeline(
+        &self,
+        read: &Read<'_>,
+        room: &Room,
+        vision: &Vision,
+        filter: &EventFilter,
+        after: i64,
+        limit: usize,
+    ) -> Result<Chunk, Error> {
+        let scan = self.scan(read, room, vision, filter, Direction::Backwards, i64::MAX, after, limit)?;
+        let mut events = scan.events;
+        events.reverse();
+        let start = match (events.first(), scan.next) {
+            (Some(first), _) => first.idx,
+            (None, Some(next)) => next,
+            (None, None) => self.end(read, room)?,
+        };
+        Ok(Chunk { events, limited: scan.next.is_some(), start })
+    }
+
+    /// The token of a boundary.
+    pub fn token(&self, boundary: i64) -> Token {
+        Token::Messages(MessagesToken { generation: self.0.store.generation(), segment: 0, index: boundary })
+    }
+
+    /// The boundary that a token stands for in this room. A token of `/sync` stands for what the reader had seen.
+    pub fn boundary_of(&self, read: &Read<'_>, room: &Room, token: &Token) -> Result<i64, Error> {
+        match token {
+            Token::Messages(token) => Ok(token.index),
+            Token::Sync(token) => self.boundary(read, room, token.position),
+        }
+    }
+
+    /// What a user may see of a room; `Forbidden` when that is nothing at all.
+    pub(crate) fn vision_or_forbidden(
+        &self,
+        read: &Read<'_>,
+        room: &Room,
+        user: &UserId,
+        no: UserNo,
+    ) -> Result<Vision, Error> {
+        let vision = self.vision(read, room, user, no)?;
+        if vision.was_joined() || !vision.ranges().is_empty() {
+            Ok(vision)
+        } else {
+            Err(Error::forbidden("You are not in this room"))
+        }
+    }
+
+    /// `/messages`.
+    pub async fn messages(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+        device: Option<&DeviceId>,
+        query: MessagesQuery,
+    ) -> Result<Messages, Error> {
+        let (rooms, room_id, asker) = (self.clone(), room.to_owned(), self.asker(user, device).await?);
+        self.0.store.read(move |read| rooms.messages_in(read, &room_id, &asker, &query)).await
+    }
+
+    fn messages_in(
+        &self,
+        read: &Read<'_>,
+        room: &RoomId,
+        asker: &Asker,
+        query: &MessagesQuery,
+    ) -> Result<Messages, Error> {
+        let room = self.room_in(read, room)?;
+        let vision = self.vision_or_forbidden(read, &room, &asker.user, asker.user_no)?;
+        let from = match (&query.from, query.direction) {
+            (Some(token), _) => self.boundary_of(read, &room, token)?,
+            (None, Direction::Backwards) => self.end(read, &room)?,
+            (None, Direction::Forwards) => 1,
+        };
+        let to = match (&query.to, query.direction) {
+            (Some(token), _) => self.boundary_of(read, &room, token)?,
+            (None, Direction::Backwards) => i64::MIN + 1,
+            (None, Direction::Forwards) => i64::MAX,
+        };
+        let scan = self.scan(read, &room, &vision, &query.filter, query.direction, from, to, query.limit)?;
+        let state = if query.filter.lazy_load_members {
+            let at = scan.events.iter().map(|event| event.idx).max().unwrap_or(0);
+            self.members_of_senders(read, &room, &scan.events, at)?
+        } else {
+            Vec::new()
+        };
+        let reader = asker.reader();
+        Ok(Messages {
+            start: query.from.unwrap_or_else(|| self.token(from)),
+            end: scan.next.map(|next| self.token(next)),
+            chunk: self.render(read, &room, &reader, &vision, &scan.events, ClientForm::WithRoomId)?,
+            state: self.render(read, &room, &reader, &vision, &state, ClientForm::WithRoomId)?,
+        })
+    }
+
+    /// The member events, as of an index, of those who sent the events.
+    pub fn members_of_senders(
+        &self,
+        read: &Read<'_>,
+        room: &Room,
+        events: &[Arc<Stored>],
+        at: i64,
+    ) -> Result<Vec<Arc<Stored>>, Error> {
+        let senders: BTreeSet<_> = events.iter().map(|event| event.pdu.sender().as_str()).collect();
+        if senders.is_empty() {
+            return Ok(Vec::new());
+        }
+        let senders: Vec<_> = senders.into_iter().collect();
+        let members = state::keys_at(read, room.no, "m.room.member", &senders, at)?;
+        self.stored(read, room, &members.into_iter().map(|(_, no)| no).collect::<Vec<_>>())
+    }
+
+    /// One event, if the user may see it.
+    pub async fn event(
+        &self,
+        room: &RoomId,
+        event: &EventId,
+        user: &UserId,
+        device: Option<&DeviceId>,
+    ) -> Result<Rendered, Error> {
+        let (rooms, room, event, asker) =
+            (self.clone(), room.to_owned(), event.to_owned(), self.asker(user, device).await?);
+        self.0
+            .store
+            .read(move |read| {
+                let room = rooms.room_in(read, &room).map_err(hide("Event"))?;
+                let (vision, stored) = rooms.visible(read, &room, &event, &asker)?;
+                let mut rendered =
+                    rooms.render(read, &room, &asker.reader(), &vision, &[stored], ClientForm::WithRoomId)?;
+                rendered.pop().ok_or(Error::NotFound("Event"))
+            })
+            .await
+    }
+
+    /// An event that the asker may see. Whether it does not exist or may not be seen is all the same to them.
+    fn visible(
+        &self,
+        read: &Read<'_>,
+        room: &Room,
+        event: &EventId,
+        asker: &Asker,
+    ) -> Result<(Vision, Arc<Stored>), Error> {
+        let vision = self.vision(read, room, &asker.user, asker.user_no)?;
+        match self.stored_by_id(read, room, event)? {
+            Some(stored) if vision.sees(stored.idx) => Ok((vision, stored)),
+            _ => Err(Error::NotFound("Event")),
+        }
+    }
+
+    /// `/context`: an event with what is around it.
+    pub async fn context(
+        &self,
+        room: &RoomId,
+        event: &EventId,
+        user: &UserId,
+        device: Option<&DeviceId>,
+        limit: usize,
+        filter: EventFilter,
+    ) -> Result<Context, Error> {
+        let (rooms, room, event, asker) =
+            (self.clone(), room.to_owned(), event.to_owned(), self.asker(user, device).await?);
+        self.0.store.read(move |read| rooms.context_in(read, &room, &event, &asker, limit, &filter)).await
+    }
+
+    fn context_in(
+        &self,
+        read: &Read<'_>,
+        room: &RoomId,
+        event: &EventId,
+        asker: &Asker,
+        limit: usize,
+        filter: &EventFilter,
+    ) -> Result<Context, Error> {
+        let room = self.room_in(read, room).map_err(hide("Event"))?;
+        let (vision, stored) = self.visible(read, &room, event, asker)?;
+        let earlier = limit / 2;
+        let before =
+            self.scan(read, &room, &vision, filter, Direction::Backwards, stored.idx, i64::MIN + 1, limit - earlier)?;
+        let after = self.scan(read, &room, &vision, filter, Direction::Forwards, stored.idx + 1, i64::MAX, earlier)?;
+        let last = after.events.last().map_or(stored.idx, |event| event.idx);
+        let first = before.events.last().map_or(stored.idx, |event| event.idx);
+
+        let mut around = before.events.clone();
+        around.push(stored.clone());
+        around.extend(after.events.iter().cloned());
+        let mut state = self.stored(read, &room, &state::all_at(read, room.no, last)?)?;
+        let senders: BTreeSet<_> = around.iter().map(|event| event.pdu.sender().to_owned()).collect();
+        state.retain(|event| {
+            filter.wants(&event.pdu)
+                && (!filter.lazy_load_members
+                    || event.pdu.kind() != "m.room.member"
+                    || senders.iter().any(|sender| Some(sender.as_str()) == event.pdu.state_key()))
+        });
+
+        let reader = asker.reader();
+        let render =
+            |events: &[Arc<Stored>]| self.render(read, &room, &reader, &vision, events, ClientForm::WithRoomId);
+        Ok(Context {
+            start: self.token(first),
+            end: self.token(last + 1),
+            event: render(&[stored])?.pop().ok_or(Error::NotFound("Event"))?,
+            before: render(&before.events)?,
+            after: render(&after.events)?,
+            state: render(&state)?,
+        })
+    }
+
+    /// `/timestamp_to_event`: the nearest visible event at or after (forwards), or at or before (backwards), a moment.
+    ///
+    /// Searched by halving, since a server's own clock makes timestamps grow along the history; where an application
+    /// service has set older ones, the answer may miss the very nearest.
+    pub async fn event_at(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+        timestamp: u64,
+        direction: Direction,
+    ) -> Result<(OwnedEventId, u64), Error> {
+        let (rooms, room, asker) = (self.clone(), room.to_owned(), self.asker(user, None).await?);
+        self.0
+            .store
+            .read(move |read| {
+                let room = rooms.room_in(read, &room)?;
+                let vision = rooms.vision_or_forbidden(read, &room, &asker.user, asker.user_no)?;
+                // The first index whose event is not before (or, backwards, after) the moment.
+                let (mut low, mut high) = (1, rooms.end(read, &room)?);
+                while low < high {
+                    let middle = low + (high - low) / 2;
+                    let entry = timeline::forwards(read, room.no, 0, middle - 1, i64::MAX, 1)?;
+                    let nos: Vec<_> = entry.iter().map(|entry| entry.event).collect();
+                    let Some(event) = rooms.stored(read, &room, &nos)?.pop() else { break };
+                    let earlier = match direction {
+                        Direction::Forwards => event.pdu.origin_server_ts() < timestamp,
+                        Direction::Backwards => event.pdu.origin_server_ts() <= timestamp,
+                    };
+                    if earlier {
+                        low = middle + 1;
+                    } else {
+                        high = middle;
+                    }
+                }
+                let to = if direction == Direction::Forwards { i64::MAX } else { i64::MIN + 1 };
+                let scan = rooms.scan(read, &room, &vision, &EventFilter::default(), direction, low, to, 1)?;
+                let event = scan.events.first().ok_or(Error::NotFound("Event"))?;
+                Ok((event.pdu.event_id().to_owned(), event.pdu.origin_server_ts()))
+            })
+            .await
+    }
+
+    /// Where the user's view of the state is: at the head, where they left, or nowhere.
+    pub(crate) fn sight_or_forbidden(&self, vision: &Vision) -> Result<Sight, Error> {
+        match vision.sight() {
+            Sight::Nothing => Err(Error::forbidden("You are not in this room and never were")),
+            sight => Ok(sight),
+        }
+    }
+}
+
+/// An unknown room looks like an unknown thing in it.
+fn hide(what: &'static str) -> impl Fn(Error) -> Error {
+    move |error| match error {
+        Error::UnknownRoom => Error::NotFound(what),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! Events as they are stored, and the cache of them. A stored event never changes, so the cache is never wrong;
+//! redactions are not part of it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use quick_cache::{Weighter, sync::Cache};
+use roost_matrix::{event::Pdu, ids::EventId, room_version::Rules};
+use roost_store::{EventNo, Read, RoomNo, events};
+
+use crate::{Error, Room, Rooms};
+
+/// An event with its place in the room's history.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Its number.
+    pub no: EventNo,
+    /// Its room.
+    pub room: RoomNo,
+    /// The segment of the room's history that it is in.
+    pub segment: i64,
+    /// Its index there.
+    pub idx: i64,
+    /// The state event that it replaced.
+    pub replaces: Option<EventNo>,
+    /// The event, as it was accepted.
+    pub pdu: Pdu,
+}
+
+impl Stored {
+    fn from_row(row: events::EventRow, rules: &'static Rules) -> Result<Self, Error> {
+        let damaged = |what: &str| Error::Damaged(format!("event {}: {what}", row.event_id));
+        let event_id = EventId::parse(&row.event_id).map_err(|_| damaged("its id"))?;
+        let pdu = Pdu::from_stored(row.json, event_id, rules).map_err(|error| damaged(&error.to_string()))?;
+        Ok(Self { no: row.event, room: row.room, segment: row.segment, idx: row.idx, replaces: row.replaces, pdu })
+    }
+}
+
+#[derive(Clone, Debug)]
+struct ByBytes;
+
+impl Weighter<EventNo, Arc<Stored>> for ByBytes {
+    fn weight(&self, _: &EventNo, stored: &Arc<Stored>) -> u64 {
+        // What the spans, the ids and the bookkeeping take beside the bytes, measured roughly.
+        stored.pdu.json().len() as u64 + 512
+    }
+}
+
+/// Events that were read or written lately, by number, within a budget of bytes.
+#[derive(Debug)]
+pub(crate) struct EventCache(Cache<EventNo, Arc<Stored>, ByBytes>);
+
+impl EventCache {
+    pub(crate) fn new(bytes: u64) -> Self {
+        let items = usize::try_from(bytes / 1024).unwrap_or(usize::MAX);
+        Self(Cache::with_weighter(items, bytes, ByBytes))
+    }
+
+    pub(crate) fn put(&self, stored: Arc<Stored>) {
+        self.0.insert(stored.no, stored);
+    }
+}
+
+impl Rooms {
+    /// Events of one room by number. Numbers that do not exist are left out.
+    pub fn stored_map(
+        &self,
+        read: &Read<'_>,
+        room: &Room,
+        nos: &[EventNo],
+    ) -> Result<HashMap<EventNo, Arc<Stored>>, Error> {
+        let mut found = HashMap::with_capacity(nos.len());
+        let mut missing = Vec::new();
+        for no in nos {
+            match self.0.events.0.get(no) {
+                Some(stored) => drop(found.insert(*no, stored)),
+                None => missing.push(*no),
+            }
+        }
+        // A set of every member of a large room is read in pieces, so that no statement is too large.
+        for piece in missing.chunks(1000) {
+            for row in events::many(read, piece)? {
+                let stored = Arc::new(Stored::from_row(row, room.rules)?);
+                self.0.events.put(stored.clone());
+                found.insert(stored.no, stored);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Events of one room by number, in the order asked for.
+    pub fn stored(&self, read: &Read<'_>, room: &Room, nos: &[EventNo]) -> Result<Vec<Arc<Stored>>, Error> {
+        let mut found = self.stored_map(read, room, nos)?;
+        Ok(nos.iter().filter_map(|no| found.remove(no)).collect())
+    }
+
+    /// One event of a room by its id, whoever may see it.
+    pub fn stored_by_id(&self, read: &Read<'_>, room: &Room, event_id: &EventId) -> Result<Option<Arc<Stored>>, Error> {
+        let Some(row) = events::by_id(read, event_id.as_str())? else { return Ok(None) };
+        if row.room != room.no {
+            return Ok(None);
+        }
+        if let Some(stored) = self.0.events.0.get(&row.event) {
+            return Ok(Some(stored));
+        }
+        let stored = Arc::new(Stored::from_row(row, room.rules)?);
+        self.0.events.put(stored.clone());
+        Ok(Some(stored))
+    }
+}
