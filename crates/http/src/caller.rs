@@ -4,17 +4,23 @@
 
 use axum::extract::FromRequestParts;
 use http::{header, request::Parts};
+use roost_store::UserNo;
+use roost_users::{Authentication, Session};
 use ruma::{OwnedDeviceId, OwnedUserId};
 
-use crate::{Error, State};
+use crate::{Error, State, door::client_address};
 
 /// The authenticated caller. As an argument it makes an endpoint answer 401 to everybody else.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The user.
     pub user_id: OwnedUserId,
+    /// The user's number.
+    pub user_no: UserNo,
     /// The device.
     pub device_id: OwnedDeviceId,
+    /// The session.
+    pub session: Session,
 }
 
 /// The caller, where an access token is optional; one that is given must be known.
@@ -41,9 +47,29 @@ impl FromRequestParts<State> for MaybeCaller {
     }
 }
 
-#[expect(clippy::unused_async, reason = "sessions come with the users crate")]
-async fn authenticate(_state: &State, _parts: &Parts, _token: &str) -> Result<Caller, Error> {
-    Err(Error::unknown_token(false))
+async fn authenticate(state: &State, parts: &Parts, token: &str) -> Result<Caller, Error> {
+    let session = match state.users.sessions().authenticate(token).await? {
+        Authentication::Valid(session) => session,
+        Authentication::Expired => return Err(Error::unknown_token(true)),
+        Authentication::Unknown => return Err(Error::unknown_token(false)),
+    };
+    if session.locked && !may_be_locked(parts.uri.path()) {
+        return Err(Error::user_locked());
+    }
+    state.users.sessions().seen(&session, client_address(state, &parts.headers, &parts.extensions));
+    Ok(Caller {
+        user_id: session.user_id.clone(),
+        user_no: session.user_no,
+        device_id: session.device_id.clone(),
+        session,
+    })
+}
+
+/// What a locked account can still do.
+///
+/// Spec: <https://spec.matrix.org/v1.19/client-server-api/#account-locking>
+fn may_be_locked(path: &str) -> bool {
+    path.ends_with("/logout") || path.ends_with("/logout/all")
 }
 
 /// The token from the `Authorization` header or else from the query, where the specification still allows it.

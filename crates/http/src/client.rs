@@ -2,7 +2,15 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/>
 
+mod account;
+mod account_data;
 mod capabilities;
+mod devices;
+mod filter;
+mod login;
+mod profile;
+mod register;
+mod tags;
 mod versions;
 
 use axum::Router;
@@ -11,5 +19,15 @@ use crate::State;
 
 /// Every endpoint of the Client-Server API.
 pub(crate) fn routes() -> Router<State> {
-    Router::new().merge(capabilities::routes()).merge(versions::routes())
+    Router::new()
+        .merge(account::routes())
+        .merge(account_data::routes())
+        .merge(capabilities::routes())
+        .merge(devices::routes())
+        .merge(filter::routes())
+        .merge(login::routes())
+        .merge(profile::routes())
+        .merge(register::routes())
+        .merge(tags::routes())
+        .merge(versions::routes())
 }

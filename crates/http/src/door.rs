@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use roost_matrix::error::ErrCode;
 use tracing::Instrument as _;
 
@@ -71,7 +71,7 @@ async fn answer(
         return Err(Error::new(status, ErrCode::TooLarge, "The request's path and headers are too large"));
     }
     if let Some(class) = route.and_then(|route| Class::of(request.method(), route.as_str()))
-        && let Some(address) = client_address(state, &request)
+        && let Some(address) = client_address(state, request.headers(), request.extensions())
     {
         state.limits.address(class, address)?;
     }
@@ -79,14 +79,14 @@ async fn answer(
 }
 
 /// The client's address: the connection's other end, or what a trusted proxy says.
-fn client_address(state: &State, request: &Request<Body>) -> Option<IpAddr> {
+pub(crate) fn client_address(state: &State, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
     let named = state.settings.client_address_header.as_ref().and_then(|name| {
         // Proxies append, so only the last address was written by the one that is trusted.
-        let value = request.headers().get_all(name).iter().next_back()?.to_str().ok()?;
+        let value = headers.get_all(name).iter().next_back()?.to_str().ok()?;
         let last = value.rsplit(',').next()?.trim();
         last.parse().ok().or_else(|| last.parse::<SocketAddr>().ok().map(|address| address.ip()))
     });
-    named.or_else(|| request.extensions().get::<Peer>().map(|peer| peer.0.ip()))
+    named.or_else(|| extensions.get::<Peer>().map(|peer| peer.0.ip()))
 }
 
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#web-browser-clients>

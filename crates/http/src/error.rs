@@ -80,6 +80,12 @@ impl Error {
             .with("soft_logout", soft_logout)
     }
 
+    /// 401 `M_USER_LOCKED`: the account can do nothing until an administrator unlocks it, and keeps its session.
+    #[must_use]
+    pub fn user_locked() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, ErrCode::UserLocked, "This account has been locked").with("soft_logout", true)
+    }
+
     /// 403 `M_FORBIDDEN`.
     pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, ErrCode::Forbidden, message)
@@ -118,6 +124,42 @@ impl Error {
     /// 503 `M_UNKNOWN`: it can not be done now, and may be tried again.
     pub fn unavailable(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrCode::Unknown, message)
+    }
+}
+
+impl From<roost_users::Error> for Error {
+    fn from(error: roost_users::Error) -> Self {
+        use roost_users::Error as E;
+
+        let text = error.to_string();
+        let (status, errcode) = match error {
+            E::Store(_) | E::Hashing => return Self::internal(error),
+            E::RefreshToken => return Self::unknown_token(false),
+            E::Locked => return Self::user_locked(),
+            E::InvalidUsername => (StatusCode::BAD_REQUEST, ErrCode::InvalidUsername),
+            E::UserInUse => (StatusCode::BAD_REQUEST, ErrCode::UserInUse),
+            E::UnfitPassword
+            | E::UnfitRegistrationToken
+            | E::InvalidDeviceId
+            | E::DeviceName
+            | E::InvalidProfileKey
+            | E::AccountDataType
+            | E::TagName
+            | E::TooManyTags
+            | E::Thread(_) => (StatusCode::BAD_REQUEST, ErrCode::InvalidParam),
+            E::ProfileKeyTooLarge => (StatusCode::BAD_REQUEST, ErrCode::KeyTooLarge),
+            E::ProfileTooLarge => (StatusCode::BAD_REQUEST, ErrCode::ProfileTooLarge),
+            E::ProfileValue(_) => (StatusCode::BAD_REQUEST, ErrCode::BadJson),
+            E::TooMuchAccountData => (StatusCode::BAD_REQUEST, ErrCode::TooLarge),
+            // The specification wants this code with this status.
+            E::ServerControlled(_) => (StatusCode::METHOD_NOT_ALLOWED, ErrCode::BadJson),
+            E::RegistrationToken | E::Credentials | E::NotJoined => (StatusCode::FORBIDDEN, ErrCode::Forbidden),
+            E::Deactivated => (StatusCode::FORBIDDEN, ErrCode::UserDeactivated),
+            E::UnknownDevice | E::UnknownUser | E::UnknownEvent | E::UnknownRoom => {
+                (StatusCode::NOT_FOUND, ErrCode::NotFound)
+            }
+        };
+        Self::new(status, errcode, text)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! One file per endpoint or small family; each exposes `routes()`, and [`router()`] puts them together.
 
+mod admin;
 mod args;
 mod body;
 mod caller;
@@ -14,6 +15,7 @@ mod params;
 mod router;
 mod routes;
 mod state;
+mod uia;
 mod well_known;
 
 pub use args::{Args, Ruma};

@@ -4,7 +4,7 @@ use axum::{Router, middleware};
 use http::StatusCode;
 use roost_matrix::error::ErrCode;
 
-use crate::{Error, State, client, door, operations, well_known};
+use crate::{Error, State, admin, client, door, operations, well_known};
 
 /// A family of endpoints that a listener serves. Health answers on every listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +30,9 @@ pub fn router(state: State, families: &[Serves]) -> Router {
     }
     if serves(Serves::Client) {
         routes = routes.merge(client::routes()).merge(well_known::client());
+    }
+    if serves(Serves::Admin) {
+        routes = routes.merge(admin::routes());
     }
     if serves(Serves::Federation) {
         routes = routes.merge(well_known::server());

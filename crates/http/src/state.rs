@@ -3,14 +3,21 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use http::HeaderName;
+use roost_users::Users;
 use roost_world::{Workers, World};
 use ruma::{OwnedServerName, RoomVersionId};
 
-use crate::limits::Limits;
+use crate::{admin::register::Nonces, limits::Limits, uia::Uia};
 
-/// What every endpoint can reach: a shared [`Parts`].
+/// What every endpoint can reach: a shared [`Parts`], and what the HTTP layer itself remembers between requests.
 #[derive(Clone)]
-pub struct State(Arc<Parts>);
+pub struct State(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    uia: Uia,
+    nonces: Nonces,
+}
 
 /// The parts of a [`State`].
 pub struct Parts {
@@ -18,6 +25,8 @@ pub struct Parts {
     pub world: World,
     /// The background loops; long polls watch their stop signal.
     pub workers: Workers,
+    /// Accounts, sessions, devices, profiles, account data.
+    pub users: Users,
     /// What the configuration says about HTTP.
     pub settings: Settings,
     /// The rate limits.
@@ -83,7 +92,17 @@ impl State {
     /// Shares `parts`.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Inner { parts, uia: Uia::default(), nonces: Nonces::default() }))
+    }
+
+    /// The sessions of user-interactive authentication.
+    pub(crate) fn uia(&self) -> &Uia {
+        &self.0.uia
+    }
+
+    /// The nonces of registration by shared secret.
+    pub(crate) fn nonces(&self) -> &Nonces {
+        &self.0.nonces
     }
 }
 
@@ -91,6 +110,6 @@ impl Deref for State {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.0.parts
     }
 }

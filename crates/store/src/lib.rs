@@ -22,15 +22,23 @@
 //! * `sum` and friends need a `CAST(… AS BIGINT)`: PostgreSQL answers `NUMERIC`.
 //! * Text compares by bytes on both engines, and may hold any Unicode scalar value, NUL included.
 
+pub mod account_data;
+pub mod accounts;
 pub mod aliases;
+pub mod devices;
 pub mod error;
 pub mod events;
+pub mod filters;
 pub mod log;
 pub mod memberships;
 pub mod numbers;
 pub mod options;
+pub mod profiles;
+pub mod receipts;
+pub mod registration_tokens;
 pub mod rooms;
 mod row;
+pub mod sessions;
 mod sql;
 mod sqlite;
 pub mod state;

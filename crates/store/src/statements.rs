@@ -3,11 +3,19 @@
 /// The statements of each module. Add yours.
 #[cfg_attr(not(test), expect(dead_code, reason = "read by the test"))]
 pub(crate) const ALL: &[(&str, &[(&str, &str)])] = &[
+    ("account_data", crate::account_data::STATEMENTS),
+    ("accounts", crate::accounts::STATEMENTS),
     ("aliases", crate::aliases::STATEMENTS),
+    ("devices", crate::devices::STATEMENTS),
     ("events", crate::events::STATEMENTS),
+    ("filters", crate::filters::STATEMENTS),
     ("log", crate::log::STATEMENTS),
     ("memberships", crate::memberships::STATEMENTS),
+    ("profiles", crate::profiles::STATEMENTS),
+    ("receipts", crate::receipts::STATEMENTS),
+    ("registration_tokens", crate::registration_tokens::STATEMENTS),
     ("rooms", crate::rooms::STATEMENTS),
+    ("sessions", crate::sessions::STATEMENTS),
     ("sqlite", crate::sqlite::STATEMENTS),
     ("state", crate::state::STATEMENTS),
     ("store", crate::store::STATEMENTS),

@@ -1,0 +1,156 @@
+//! Account data, and tags, which are a kind of it.
+//!
+//! <https://spec.matrix.org/v1.19/client-server-api/#client-config>, <https://spec.matrix.org/v1.19/client-server-api/#room-tagging>
+
+use std::collections::BTreeMap;
+
+use roost_matrix::ids::RoomId;
+use roost_store::{Read, RoomNo, UserNo, account_data};
+use serde_json::value::RawValue;
+
+use crate::{Error, Users};
+
+/// How many tags a user can put on one room.
+pub const MAX_TAGS: usize = 100;
+
+/// How many pieces of account data a user can have. Clients need dozens, and a few for each room.
+const MAX_PIECES: u64 = 100_000;
+
+/// The longest name of a type or tag, in bytes.
+const MAX_NAME_BYTES: usize = 255;
+
+/// The type of the account data that holds tags.
+const TAG: &str = "m.tag";
+
+/// Types that have endpoints of their own.
+const SERVER_CONTROLLED: [&str; 2] = ["m.fully_read", "m.push_rules"];
+
+/// JSON objects with their members as they were written.
+type Members = BTreeMap<String, Box<RawValue>>;
+
+/// The content of `m.tag`. Members that are not known are kept.
+#[derive(Default)]
+struct Tags {
+    tags: Members,
+    others: Members,
+}
+
+impl Tags {
+    /// Content that a client has put there in another shape counts as having no tags.
+    fn parse(content: &str) -> Self {
+        let mut others: Members = serde_json::from_str(content).unwrap_or_default();
+        let tags = others.remove("tags").and_then(|tags| serde_json::from_str(tags.get()).ok());
+        Self { tags: tags.unwrap_or_default(), others }
+    }
+
+    fn load(read: &Read<'_>, user: UserNo, room: RoomNo) -> Result<Self, roost_store::Error> {
+        let content = account_data::get(read, user, Some(room), TAG)?;
+        Ok(content.as_deref().map(Self::parse).unwrap_or_default())
+    }
+
+    fn json(mut self) -> Result<String, Error> {
+        // Texts as keys, and values that are JSON already: that can be written.
+        let broken = |_| Error::Store(roost_store::Error::Inconsistent("tags can not be written as JSON"));
+        self.others.insert("tags".to_owned(), serde_json::value::to_raw_value(&self.tags).map_err(broken)?);
+        serde_json::to_string(&self.others).map_err(broken)
+    }
+}
+
+/// The number of a room that is known here.
+pub(crate) fn room_no(_read: &Read<'_>, _room_id: &RoomId) -> Result<RoomNo, Error> {
+    Err(Error::UnknownRoom)
+}
+
+fn room_of(read: &Read<'_>, room_id: Option<&RoomId>) -> Result<Option<RoomNo>, Error> {
+    room_id.map(|room_id| room_no(read, room_id)).transpose()
+}
+
+/// The type, when it is one of the server's.
+fn server_controlled(kind: &str) -> Option<&'static str> {
+    SERVER_CONTROLLED.into_iter().find(|controlled| *controlled == kind)
+}
+
+impl Users {
+    /// The content of a piece of account data, global or of a room, as JSON.
+    pub async fn account_data(&self, user: UserNo, room_id: Option<&RoomId>, kind: &str) -> Result<Option<String>, Error> {
+        let (room_id, kind) = (room_id.map(ToOwned::to_owned), kind.to_owned());
+        let read = self.0.store.read(move |read| match room_of(read, room_id.as_deref()) {
+            Ok(room) => Ok(account_data::get(read, user, room, &kind)?),
+            // Nothing can have been kept for it.
+            Err(Error::UnknownRoom) => Ok(None),
+            Err(error) => Err(error),
+        });
+        read.await
+    }
+
+    /// Sets a piece of account data to a JSON object, on behalf of a client.
+    pub async fn set_account_data(&self, user: UserNo, room_id: Option<&RoomId>, kind: &str, content: String) -> Result<(), Error> {
+        if let Some(kind) = server_controlled(kind) {
+            return Err(Error::ServerControlled(kind));
+        }
+        self.put_account_data(user, room_id, kind, content).await
+    }
+
+    /// Sets a piece of account data of any type: for the endpoints that stand before `m.push_rules` and its like.
+    pub async fn put_account_data(&self, user: UserNo, room_id: Option<&RoomId>, kind: &str, content: String) -> Result<(), Error> {
+        if kind.is_empty() || kind.len() > MAX_NAME_BYTES {
+            return Err(Error::AccountDataType);
+        }
+        let (room_id, kind) = (room_id.map(ToOwned::to_owned), kind.to_owned());
+        let write = self.0.store.write(move |tx| {
+            let room = room_of(tx, room_id.as_deref())?;
+            let known = account_data::get(tx, user, room, &kind)?.is_some();
+            if !known && account_data::count(tx, user)? >= MAX_PIECES {
+                return Err(Error::TooMuchAccountData);
+            }
+            Ok(account_data::set(tx, user, room, &kind, &content)?)
+        });
+        write.await
+    }
+
+    /// The tags that a user has put on a room.
+    pub async fn tags(&self, user: UserNo, room_id: &RoomId) -> Result<BTreeMap<String, Box<RawValue>>, Error> {
+        let room_id = room_id.to_owned();
+        let read = self.0.store.read(move |read| match room_no(read, &room_id) {
+            Ok(room) => Ok(Tags::load(read, user, room)?.tags),
+            Err(Error::UnknownRoom) => Ok(BTreeMap::new()),
+            Err(error) => Err(error),
+        });
+        read.await
+    }
+
+    /// Puts a tag on a room; `info` is a JSON object.
+    pub async fn set_tag(&self, user: UserNo, room_id: &RoomId, tag: &str, info: Box<RawValue>) -> Result<(), Error> {
+        if tag.is_empty() || tag.len() > MAX_NAME_BYTES {
+            return Err(Error::TagName);
+        }
+        let (room_id, tag) = (room_id.to_owned(), tag.to_owned());
+        let write = self.0.store.write(move |tx| {
+            let room = room_no(tx, &room_id)?;
+            let mut content = Tags::load(tx, user, room)?;
+            if content.tags.len() >= MAX_TAGS && !content.tags.contains_key(&tag) {
+                return Err(Error::TooManyTags);
+            }
+            content.tags.insert(tag.clone(), info.clone());
+            Ok(account_data::set(tx, user, Some(room), TAG, &content.json()?)?)
+        });
+        write.await
+    }
+
+    /// Takes a tag off a room, if it is there.
+    pub async fn delete_tag(&self, user: UserNo, room_id: &RoomId, tag: &str) -> Result<(), Error> {
+        let (room_id, tag) = (room_id.to_owned(), tag.to_owned());
+        let write = self.0.store.write(move |tx| {
+            let room = match room_no(tx, &room_id) {
+                Err(Error::UnknownRoom) => return Ok(()),
+                room => room?,
+            };
+            let mut content = Tags::load(tx, user, room)?;
+            if content.tags.remove(&tag).is_some() {
+                account_data::set(tx, user, Some(room), TAG, &content.json()?)?;
+            }
+            Ok::<_, Error>(())
+        });
+        write.await
+    }
+}
