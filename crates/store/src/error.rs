@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio_postgres::error::SqlState;
+
 /// What can go wrong in the store. Cheap to clone, since the failure of a group is told to everyone in it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -14,7 +16,9 @@ pub enum Error {
         /// What it said.
         message: Arc<str>,
         /// The SQLSTATE, when the server gave one.
-        code: Option<tokio_postgres::error::SqlState>,
+        code: Option<SqlState>,
+        /// Whether it was the connection that failed.
+        disconnected: bool,
     },
     /// The connection broke while a commit was under way: the change may or may not be there.
     #[error("the database went away during a commit, whose outcome is unknown: {0}")]
@@ -68,18 +72,35 @@ impl Error {
     /// Whether trying the same again may help: the transaction lost against another one, or the connection broke
     /// before its commit.
     pub(crate) fn is_transient(&self) -> bool {
-        use tokio_postgres::error::SqlState;
         match self {
             Self::Postgres { code: Some(code), .. } => {
                 *code == SqlState::T_R_SERIALIZATION_FAILURE
                     || *code == SqlState::T_R_DEADLOCK_DETECTED
-                    || *code == SqlState::ADMIN_SHUTDOWN
-                    || *code == SqlState::CRASH_SHUTDOWN
-                    || *code == SqlState::CANNOT_CONNECT_NOW
+                    // A prepared statement that a migration has outdated.
+                    || *code == SqlState::FEATURE_NOT_SUPPORTED
+                    || self.is_disconnected()
             }
-            // Without a code it is the connection that failed.
-            Self::Postgres { code: None, .. } => true,
+            _ => self.is_disconnected(),
+        }
+    }
+
+    /// Whether the connection is gone or about to go.
+    pub(crate) fn is_disconnected(&self) -> bool {
+        match self {
+            // Class 57 is the operator's, 08 the connection's.
+            Self::Postgres { code, disconnected, .. } => {
+                *disconnected
+                    || code.as_ref().is_some_and(|code| code.code().starts_with("57P") || code.code().starts_with("08"))
+            }
             _ => false,
+        }
+    }
+
+    /// An attempt to connect that failed.
+    pub(crate) fn connecting(error: tokio_postgres::Error) -> Self {
+        match Self::from(error) {
+            Self::Postgres { message, code, .. } => Self::Postgres { message, code, disconnected: true },
+            other => other,
         }
     }
 }
@@ -99,6 +120,7 @@ impl From<tokio_postgres::Error> for Error {
                 None => error.to_string(),
             },
         };
-        Self::Postgres { message: message.into(), code: error.code().cloned() }
+        let io = std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+        Self::Postgres { message: message.into(), code: error.code().cloned(), disconnected: io || error.is_closed() }
     }
 }

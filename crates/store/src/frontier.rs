@@ -128,7 +128,12 @@ pub(crate) fn catch_up(read: &Read<'_>, frontier: &Frontier) -> Result<(), Error
     loop {
         let from = frontier.position();
         let (head, generation, horizon) = log::head(read)?;
-        frontier.set_generation(generation);
+        if generation != frontier.generation() {
+            // Whoever began it may have taken back what had been told.
+            frontier.set_generation(generation);
+            frontier.leap(head);
+            return Ok(());
+        }
         if head <= from {
             return Ok(());
         }

@@ -37,6 +37,7 @@ pub mod profiles;
 pub mod receipts;
 pub mod registration_tokens;
 pub mod rooms;
+mod postgres;
 mod row;
 pub mod sessions;
 mod sql;
@@ -53,6 +54,7 @@ mod value;
 mod writer;
 
 mod frontier;
+mod generation;
 mod migrations;
 mod statements;
 mod store;

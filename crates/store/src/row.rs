@@ -45,7 +45,6 @@ impl<'a> Row<'a> {
         Self(Inner::Sqlite(row))
     }
 
-    #[expect(dead_code, reason = "the PostgreSQL engine follows")]
     pub(crate) fn postgres(row: &'a tokio_postgres::Row) -> Self {
         Self(Inner::Postgres(row))
     }

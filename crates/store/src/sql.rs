@@ -6,7 +6,6 @@ use std::{borrow::Cow, fmt::Write};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Sqlite,
-    #[cfg_attr(not(test), expect(dead_code, reason = "the PostgreSQL engine follows"))]
     Postgres,
 }
 
@@ -140,7 +139,6 @@ pub(crate) fn migration(dialect: Dialect, sql: &str) -> String {
 
 /// PostgreSQL has no text with NUL. U+0000 and U+0001 are written as two characters each, so that every text can be
 /// stored, comes back as it was, and sorts where it should.
-#[cfg_attr(not(test), expect(dead_code, reason = "the PostgreSQL engine follows"))]
 pub(crate) fn escape_nul(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| byte > 1) {
         return Cow::Borrowed(text);
@@ -156,12 +154,9 @@ pub(crate) fn unescape_nul(text: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();
     while let Some(first) = chars.next() {
-        out.push(match (first, first == '\u{1}') {
-            (_, true) => match chars.next() {
-                Some('\u{1}') => '\0',
-                _ => '\u{1}',
-            },
-            (other, false) => other,
+        out.push(match first {
+            '\u{1}' if chars.next() == Some('\u{1}') => '\0',
+            other => other,
         });
     }
     Cow::Owned(out)

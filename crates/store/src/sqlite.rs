@@ -73,7 +73,6 @@ impl Sqlite {
     }
 
     /// The plain connection, for what needs no closures.
-    #[cfg_attr(not(test), expect(dead_code, reason = "copying databases follows"))]
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
     }
@@ -270,7 +269,9 @@ impl Engine for Sqlite {
         self.fault.take()
     }
 
-    fn repair(&self) {}
+    fn repair(&self) -> Result<bool, Error> {
+        Ok(false)
+    }
 }
 
 impl Sqlite {

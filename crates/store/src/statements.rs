@@ -9,6 +9,7 @@ pub(crate) const ALL: &[(&str, &[(&str, &str)])] = &[
     ("devices", crate::devices::STATEMENTS),
     ("events", crate::events::STATEMENTS),
     ("filters", crate::filters::STATEMENTS),
+    ("generation", crate::generation::STATEMENTS),
     ("log", crate::log::STATEMENTS),
     ("memberships", crate::memberships::STATEMENTS),
     ("profiles", crate::profiles::STATEMENTS),

@@ -13,19 +13,18 @@ use tokio::sync::{oneshot, watch};
 use crate::{
     Database, Durability, Error, Follower, Generation, Options, Position, Read, Sequence, Tx,
     frontier::Frontier,
-    log, params, sqlite, statements, users_no,
-    writer::{Engine, Queue, Write, Writer},
+    generation, log, params,
+    postgres::{self, Postgres},
+    sqlite::{self, Sqlite},
+    statements, users_no,
+    writer::{Engine, Job, Queue, Write, Writer},
 };
 
 statements! {
-    BEGIN_GENERATION = "UPDATE log_head SET generation = $1, position = position + $2";
-    LEAP_SEQUENCES = "UPDATE sequences SET next = next + $1";
     FIRST_BLOCK = "INSERT INTO sequences (name, next) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     NEXT_BLOCK = "UPDATE sequences SET next = next + $2 WHERE name = $1 RETURNING next";
 }
 
-/// How far positions and numbers leap when some may have been handed out that the database has forgotten.
-const LEAP: i64 = 1 << 20;
 /// Numbers that a node takes at once.
 const BLOCK: i64 = 1024;
 
@@ -34,12 +33,18 @@ const BLOCK: i64 = 1024;
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    queue: Arc<Queue>,
+    queue: Arc<Queue<Box<dyn Job>>>,
     frontier: Arc<Frontier>,
-    readers: sqlite::Readers,
+    readers: Readers,
     numbers: Mutex<HashMap<Sequence, Range<i64>>>,
     users: users_no::Cache,
-    ended: watch::Receiver<bool>,
+    /// Tells the threads to end; each holds a receiver until it has.
+    stop: watch::Sender<bool>,
+}
+
+enum Readers {
+    Sqlite(sqlite::Readers),
+    Postgres(postgres::Readers),
 }
 
 impl fmt::Debug for Store {
@@ -48,45 +53,64 @@ impl fmt::Debug for Store {
     }
 }
 
+impl Inner {
+    fn close(&self) {
+        self.queue.close();
+        match &self.readers {
+            Readers::Sqlite(readers) => readers.close(),
+            Readers::Postgres(readers) => readers.close(),
+        }
+        self.stop.send_replace(true);
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.queue.close();
+        self.close();
     }
 }
 
 impl Store {
     /// Opens the database, brings its schema up to date and starts the writer.
     pub async fn open(options: Options, world: World) -> Result<Self, Error> {
-        let Database::Sqlite(path) = options.database.clone() else {
-            return Err(Error::Unusable("PostgreSQL is not supported yet".into()));
-        };
-        let (queue, readers) = (Arc::new(Queue::new(options.queue)), options.readers);
+        let queue = Arc::new(Queue::new(options.queue));
+        let stop = watch::Sender::new(false);
         let (opened, opening) = oneshot::channel();
-        let (ending, ended) = watch::channel(false);
-        let thread = {
-            let (queue, world, path) = (Arc::clone(&queue), world.clone(), path.clone());
+        let writer = {
+            let (options, queue, running, world) =
+                (options.clone(), Arc::clone(&queue), stop.subscribe(), world.clone());
             move || {
-                match start(&path, &options, &world) {
-                    Ok((engine, frontier)) => {
-                        drop(opened.send(Ok(Arc::clone(&frontier))));
-                        Writer { engine: &engine, frontier: &frontier, world: &world }.run(&queue, options.group);
-                        frontier.close();
+                match &options.database {
+                    Database::Sqlite(path) => {
+                        let engine = Sqlite::writer(path, options.durability)
+                            .and_then(|engine| engine.migrate(world.now_ms()).map(|()| engine));
+                        drive(engine, &options, &world, &queue, opened);
                     }
-                    Err(error) => drop(opened.send(Err(error))),
+                    Database::Postgres(url) => {
+                        let engine = Postgres::connect(url, options.durability, &world)
+                            .and_then(|engine| engine.migrate(world.now_ms()).map(|()| engine));
+                        drive(engine, &options, &world, &queue, opened);
+                    }
                 }
-                ending.send_replace(true);
+                drop(running);
             }
         };
-        world.executor.spawn_thread("store-writer", Box::new(thread));
+        world.executor.spawn_thread("store-writer", Box::new(writer));
         let frontier = opening.await.map_err(|_| Error::Closed)??;
-        Ok(Self(Arc::new(Inner {
-            queue,
-            frontier,
-            readers: sqlite::Readers::new(path, readers),
-            numbers: Mutex::default(),
-            users: users_no::Cache::new(),
-            ended,
-        })))
+        let readers = match &options.database {
+            Database::Sqlite(path) => Readers::Sqlite(sqlite::Readers::new(path.clone(), options.readers)),
+            Database::Postgres(url) => {
+                let listener = {
+                    let (url, world, frontier) = (url.clone(), world.clone(), Arc::clone(&frontier));
+                    let running = stop.subscribe();
+                    move || postgres::listen(&url, &frontier, &world, running)
+                };
+                world.executor.spawn_thread("store-listener", Box::new(listener));
+                Readers::Postgres(postgres::Readers::start(url, options.readers, options.queue, &world, &stop))
+            }
+        };
+        let (numbers, users) = (Mutex::default(), users_no::Cache::new());
+        Ok(Self(Arc::new(Inner { queue, frontier, readers, numbers, users, stop })))
     }
 
     /// Runs a closure in a group of writes and answers once the group is committed. See the crate's documentation for what
@@ -107,7 +131,10 @@ impl Store {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.0.readers.read(job).await
+        match &self.0.readers {
+            Readers::Sqlite(readers) => readers.read(job).await,
+            Readers::Postgres(readers) => readers.read(job).await,
+        }
     }
 
     /// The life of the log that tokens carry.
@@ -197,40 +224,45 @@ impl Store {
 
     /// Finishes what is queued, refuses what comes later, and lets go of the database.
     pub async fn close(&self) {
-        self.0.queue.close();
-        let mut ended = self.0.ended.clone();
-        // An error means that the thread is gone altogether.
-        let _ = ended.wait_for(|ended| *ended).await;
-        self.0.readers.close();
+        self.0.close();
+        self.0.stop.closed().await;
     }
 }
 
-fn start(path: &std::path::Path, options: &Options, world: &World) -> Result<(sqlite::Sqlite, Arc<Frontier>), Error> {
-    let engine = sqlite::Sqlite::writer(path, options.durability)?;
-    engine.migrate(world.now_ms())?;
-    let read = Read::new(&engine);
+/// The writer's life, from the opened engine on.
+fn drive<E: Engine>(
+    engine: Result<E, Error>,
+    options: &Options,
+    world: &World,
+    queue: &Queue<Box<dyn Job>>,
+    opened: oneshot::Sender<Result<Arc<Frontier>, Error>>,
+) {
+    let opening = engine.and_then(|engine| first_frontier(&engine, options, world).map(|frontier| (engine, frontier)));
+    let (engine, frontier) = match opening {
+        Ok(ready) => ready,
+        Err(error) => {
+            drop(opened.send(Err(error)));
+            return;
+        }
+    };
+    if opened.send(Ok(Arc::clone(&frontier))).is_err() {
+        return;
+    }
+    Writer { engine: &engine, frontier: &frontier, world }.run(queue, options.group);
+    frontier.close();
+}
+
+fn first_frontier(engine: &impl Engine, options: &Options, world: &World) -> Result<Arc<Frontier>, Error> {
+    let read = Read::new(engine);
     let (_, generation, _) = log::head(&read)?;
     if generation == Generation(0) {
-        leap(&engine, next_generation(generation, world), 0)?;
+        generation::leap(engine, generation, generation::next(generation, world), 0)?;
     } else if options.durability == Durability::Process {
         // A power cut may have taken positions that clients know of: those must not come again for other changes.
-        leap(&engine, generation, LEAP)?;
+        generation::leap(engine, generation, generation, generation::LEAP)?;
     }
     let (position, generation, _) = log::head(&read)?;
-    let frontier = Arc::new(Frontier::new(position, generation, options.ring));
-    Ok((engine, frontier))
-}
-
-/// The next life of the log. Its number comes from the clock, since two copies of one backup must not begin the same one.
-fn next_generation(last: Generation, world: &World) -> Generation {
-    let seconds = i64::try_from(world.now_ms() / 1000).unwrap_or(0);
-    Generation(seconds.max(last.0 + 1))
-}
-
-fn leap(engine: &impl Engine, generation: Generation, by: i64) -> Result<(), Error> {
-    engine.execute(BEGIN_GENERATION, params![generation, by])?;
-    engine.execute(LEAP_SEQUENCES, params![by])?;
-    Ok(())
+    Ok(Arc::new(Frontier::new(position, generation, options.ring)))
 }
 
 #[cfg(test)]

@@ -46,14 +46,20 @@ impl Clock for RealClock {
 
 struct Real(tokio::runtime::Handle);
 
-impl Random for Real {
-    fn fill(&self, bytes: &mut [u8]) {
+impl Real {
+    fn draw(bytes: &mut [u8]) {
         use std::hash::{BuildHasher, RandomState};
         // The standard library seeds its hashes from the operating system: good enough for tests.
         for chunk in bytes.chunks_mut(8) {
             let random = RandomState::new().hash_one(chunk.len()).to_le_bytes();
             chunk.copy_from_slice(&random[..chunk.len()]);
         }
+    }
+}
+
+impl Random for Real {
+    fn fill(&self, bytes: &mut [u8]) {
+        Self::draw(bytes);
     }
 }
 
@@ -80,17 +86,21 @@ impl Executor for Real {
     }
 }
 
+/// Names a cluster in which PostgreSQL tests make databases of their own.
+const CLUSTER: &str = "ROOST_TEST_POSTGRES";
+
 /// A database that is removed when this is dropped.
 #[derive(Debug)]
 pub struct Scratch {
     /// How to open it.
     pub options: Options,
-    _place: Place,
+    place: Place,
 }
 
 #[derive(Debug)]
 enum Place {
     Folder { _folder: tempfile::TempDir },
+    Cluster { url: String, name: String },
 }
 
 impl Scratch {
@@ -102,7 +112,30 @@ impl Scratch {
     pub fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let options = Options::new(Database::Sqlite(folder.path().join("roost.db")));
-        Self { options, _place: Place::Folder { _folder: folder } }
+        Self { options, place: Place::Folder { _folder: folder } }
+    }
+
+    /// A new PostgreSQL database in the cluster that `ROOST_TEST_POSTGRES` names (`postgres://…/…`). `None`, and a line
+    /// that says so, when the variable is not set.
+    ///
+    /// # Panics
+    /// When the database can not be made.
+    #[must_use]
+    pub fn postgres() -> Option<Self> {
+        let Ok(cluster) = std::env::var(CLUSTER) else {
+            eprintln!("SKIPPED on PostgreSQL: {CLUSTER} is not set");
+            return None;
+        };
+        let mut random = [0; 8];
+        Real::draw(&mut random);
+        let name = format!("roost_test_{}_{:x}", std::process::id(), u64::from_le_bytes(random));
+        administer(
+            &cluster,
+            format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"),
+        )
+        .expect("a new database");
+        let options = Options { readers: 2, ..Options::new(Database::Postgres(beside(&cluster, &name))) };
+        Some(Self { options, place: Place::Cluster { url: cluster, name } })
     }
 
     /// Opens it. More than one store may be open at once.
@@ -114,12 +147,74 @@ impl Scratch {
     }
 }
 
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Place::Cluster { url, name } = &self.place
+            && let Err(error) = administer(url, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        {
+            eprintln!("{name} was left behind: {error}");
+        }
+    }
+}
+
+/// The URL of another database of a cluster.
+fn beside(cluster: &str, name: &str) -> String {
+    let (rest, query) = cluster.split_once('?').map_or((cluster, None), |(rest, query)| (rest, Some(query)));
+    let scheme = rest.find("://").map_or(0, |at| at + 3);
+    let host = rest[scheme..].find('/').map_or(rest, |at| &rest[..scheme + at]);
+    let query = query.map_or(String::new(), |query| format!("?{query}"));
+    format!("{host}/{name}{query}")
+}
+
+/// Runs a statement in the cluster, from a thread of its own: also from `drop`, inside a runtime.
+#[expect(clippy::disallowed_methods, reason = "tests have threads of their own")]
+fn administer(url: &str, sql: String) -> Result<(), String> {
+    let url = url.to_owned();
+    let work = move || {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+        runtime.block_on(async {
+            let (client, connection) =
+                tokio_postgres::connect(&url, tokio_postgres::NoTls).await.map_err(|error| format!("{error:?}"))?;
+            tokio::spawn(connection);
+            client.batch_execute(&sql).await.map_err(|error| format!("{error:?}"))
+        })
+    };
+    std::thread::spawn(work).join().map_err(|_| "panicked".to_owned())?
+}
+
 /// An open store with a database of its own.
 #[derive(Debug)]
 pub struct TestStore {
     store: Store,
     /// Its database.
     pub scratch: Scratch,
+}
+
+impl TestStore {
+    /// Opens a database.
+    ///
+    /// # Panics
+    /// When it can not be opened.
+    pub async fn open(scratch: Scratch) -> Self {
+        Self { store: scratch.open().await, scratch }
+    }
+
+    /// On SQLite.
+    ///
+    /// # Panics
+    /// When it can not be opened.
+    pub async fn sqlite() -> Self {
+        Self::open(Scratch::sqlite()).await
+    }
+
+    /// On PostgreSQL; `None`, and a line that says so, when there is none.
+    ///
+    /// # Panics
+    /// When it can not be opened.
+    pub async fn postgres() -> Option<Self> {
+        Some(Self::open(Scratch::postgres()?).await)
+    }
 }
 
 impl Deref for TestStore {
@@ -135,6 +230,34 @@ impl Deref for TestStore {
 /// # Panics
 /// When it can not be opened.
 pub async fn store() -> TestStore {
-    let scratch = Scratch::sqlite();
-    TestStore { store: scratch.open().await, scratch }
+    match std::env::var("ROOST_TEST_DATABASE").as_deref() {
+        Ok("postgres") => TestStore::postgres().await.expect("ROOST_TEST_DATABASE=postgres needs ROOST_TEST_POSTGRES"),
+        _ => TestStore::sqlite().await,
+    }
+}
+
+/// Makes a test on each engine of each `async fn name(store: TestStore)`.
+#[macro_export]
+macro_rules! on_both_engines {
+    ($($name:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::$name($crate::testing::TestStore::sqlite().await).await;
+                }
+            )*
+        }
+
+        mod on_postgresql {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    if let Some(store) = $crate::testing::TestStore::postgres().await {
+                        super::$name(store).await;
+                    }
+                }
+            )*
+        }
+    };
 }

@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::{
     Error, Position, Read, Tx,
     frontier::{self, Frontier},
+    generation,
     transaction::{Group, Session},
 };
 
@@ -82,34 +83,30 @@ where
     }
 }
 
-/// The jobs that wait, at most so many.
-pub(crate) struct Queue {
-    state: Mutex<Waiting>,
+/// Jobs that wait for a thread, at most so many.
+pub(crate) struct Queue<T> {
+    state: Mutex<Waiting<T>>,
     wake: Condvar,
     room: Semaphore,
 }
 
-#[derive(Default)]
-struct Waiting {
-    jobs: VecDeque<Box<dyn Job>>,
+struct Waiting<T> {
+    jobs: VecDeque<T>,
     closed: bool,
 }
 
-impl Queue {
+impl<T> Queue<T> {
     pub(crate) fn new(bound: usize) -> Self {
-        Self {
-            state: Mutex::default(),
-            wake: Condvar::new(),
-            room: Semaphore::new(bound.clamp(1, Semaphore::MAX_PERMITS)),
-        }
+        let room = Semaphore::new(bound.clamp(1, Semaphore::MAX_PERMITS));
+        Self { state: Mutex::new(Waiting { jobs: VecDeque::new(), closed: false }), wake: Condvar::new(), room }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for room and adds a job.
-    pub(crate) async fn push(&self, job: Box<dyn Job>) -> Result<(), Error> {
+    pub(crate) async fn push(&self, job: T) -> Result<(), Error> {
         self.room.acquire().await.map_err(|_| Error::Closed)?.forget();
         let mut state = self.lock();
         if state.closed {
@@ -122,7 +119,7 @@ impl Queue {
     }
 
     /// Waits for jobs and takes up to `limit`; `None` once the queue is closed and empty.
-    fn take(&self, limit: usize) -> Option<Vec<Box<dyn Job>>> {
+    pub(crate) fn take(&self, limit: usize) -> Option<Vec<T>> {
         let mut state = self.lock();
         while state.jobs.is_empty() {
             if state.closed {
@@ -132,13 +129,17 @@ impl Queue {
         }
         let count = state.jobs.len().min(limit.max(1));
         let jobs: Vec<_> = state.jobs.drain(..count).collect();
-        metrics::gauge!("roost_store_write_queue").set(size(state.jobs.len()));
         drop(state);
         self.room.add_permits(count);
         Some(jobs)
     }
 
-    /// What waits is still written; what comes later is refused.
+    /// How many wait.
+    fn len(&self) -> usize {
+        self.lock().jobs.len()
+    }
+
+    /// What waits is still done; what comes later is refused.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.room.close();
@@ -166,8 +167,8 @@ pub(crate) trait Engine: Session {
     fn commit(&self, group: &Group) -> Result<Option<Position>, Failed>;
     /// The error that a statement of this transaction left behind, taken.
     fn fault(&self) -> Option<Error>;
-    /// Gets a new connection when the old one is broken.
-    fn repair(&self);
+    /// Gets a new connection when the old one is broken, and says whether it did.
+    fn repair(&self) -> Result<bool, Error>;
 }
 
 /// How often a group is tried again that lost against another node or its connection.
@@ -190,9 +191,10 @@ enum Outcome {
 
 impl<E: Engine> Writer<'_, E> {
     /// Writes until the queue is closed.
-    pub(crate) fn run(&self, queue: &Queue, limit: usize) {
+    pub(crate) fn run(&self, queue: &Queue<Box<dyn Job>>, limit: usize) {
         while let Some(jobs) = queue.take(limit) {
             metrics::histogram!("roost_store_group_size").record(size(jobs.len()));
+            metrics::gauge!("roost_store_write_queue").set(size(queue.len()));
             self.serve(jobs);
         }
     }
@@ -217,9 +219,10 @@ impl<E: Engine> Writer<'_, E> {
                         jobs.into_iter().for_each(|job| job.fail(&error));
                         return;
                     }
-                    let pause = self.world.clock.sleep(Duration::from_millis(5 << (2 * tries)));
-                    self.world.executor.block_on(pin!(pause));
-                    self.engine.repair();
+                    let mut pause =
+                        pin!(async { self.world.clock.sleep(Duration::from_millis(5 << (2 * tries))).await });
+                    self.world.executor.block_on(pause.as_mut());
+                    self.repair();
                 }
                 Outcome::Undone(error) => {
                     if jobs.len() == 1 {
@@ -280,9 +283,21 @@ impl<E: Engine> Writer<'_, E> {
             Err(Failed::Final(error)) => {
                 self.engine.rollback();
                 self.engine.fault();
-                self.engine.repair();
+                self.repair();
                 Outcome::Failed(error)
             }
+        }
+    }
+
+    /// Reconnects if that is needed. A database that was away may have come back with less than it had.
+    fn repair(&self) {
+        let repaired = self.engine.repair().and_then(|new| match new {
+            true => generation::reconcile(self.engine, self.frontier, self.world),
+            false => Ok(()),
+        });
+        if let Err(error) = repaired {
+            tracing::warn!(%error, "the database can not be reached");
+            self.engine.fault();
         }
     }
 
@@ -295,7 +310,6 @@ impl<E: Engine> Writer<'_, E> {
             if let Err(error) = frontier::catch_up(&Read::new(self.engine), self.frontier) {
                 tracing::warn!(%error, "the log could not be read after a commit; its followers start anew");
                 self.engine.fault();
-                self.engine.repair();
                 self.frontier.leap(head);
             }
         }

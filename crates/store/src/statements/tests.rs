@@ -2,9 +2,11 @@ use std::{fs, path::Path};
 
 use super::ALL;
 use crate::{
-    Durability,
+    Database, Durability,
+    postgres::{self, Postgres},
     sql::{self, Dialect},
     sqlite::Sqlite,
+    testing::{self, Scratch},
 };
 
 /// The modules that have a block of statements, by their files.
@@ -13,8 +15,6 @@ fn modules(folder: &Path, found: &mut Vec<String>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             modules(&path, found);
-        } else if path.ends_with("tests.rs") {
-            // Tests have statements of their own.
         } else if fs::read_to_string(&path).unwrap().lines().any(|line| line == "statements! {") {
             let name = path.strip_prefix(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap().with_extension("");
             found.push(name.to_str().unwrap().replace('/', "::"));
@@ -45,4 +45,30 @@ fn every_statement_prepares_on_sqlite() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn every_statement_prepares_on_postgresql() {
+    let Some(scratch) = Scratch::postgres() else { return };
+    let Database::Postgres(url) = scratch.options.database.clone() else { unreachable!() };
+    let world = testing::world();
+    let executor = std::sync::Arc::clone(&world.executor);
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    executor.spawn_thread(
+        "test",
+        Box::new(move || {
+            let session = Postgres::connect(&url, Durability::Full, &world).unwrap();
+            session.migrate(0).unwrap();
+            let shared = ALL.iter().filter(|(module, _)| *module != "sqlite").flat_map(|(_, statements)| *statements);
+            let own = postgres::STATEMENTS.iter().map(|text| ("", *text));
+            let mut wrong = Vec::new();
+            for (name, text) in shared.map(|(name, text)| (*name, *text)).chain(own) {
+                if let Err(error) = session.prepared(text) {
+                    wrong.push(format!("{name}: {error}\n{}", sql::statement(Dialect::Postgres, text)));
+                }
+            }
+            sender.send(wrong).unwrap();
+        }),
+    );
+    assert_eq!(receiver.await.unwrap(), Vec::<String>::new());
 }

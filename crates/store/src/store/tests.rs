@@ -1,13 +1,20 @@
 use super::*;
-use crate::{Change, Entry, Slot, Step, UserNo, testing};
+use crate::{Change, Entry, Slot, Step, UserNo, on_both_engines, testing::TestStore};
 
-statements! {
-    PUT = "INSERT INTO store_meta (name, value) VALUES ($1, $2)";
-    GET = "SELECT value FROM store_meta WHERE name = $1";
-    COUNT = "SELECT count(*) FROM store_meta WHERE name IN texts($1)";
-    CURSOR = "INSERT INTO cursors (name, generation, position) VALUES ($1, 0, position($2))";
-    CURSORS = "SELECT name, position FROM cursors ORDER BY position";
-}
+const PUT: &str = "INSERT INTO store_meta (name, value) VALUES ($1, $2)";
+const GET: &str = "SELECT value FROM store_meta WHERE name = $1";
+const COUNT: &str = "SELECT count(*) FROM store_meta WHERE name IN texts($1)";
+const CURSOR: &str = "INSERT INTO cursors (name, generation, position) VALUES ($1, 0, position($2))";
+const CURSORS: &str = "SELECT name, position FROM cursors ORDER BY position";
+
+on_both_engines![
+    a_writer_reads_its_own_write,
+    a_refusal_a_failure_and_a_panic_cost_the_others_of_their_group_nothing,
+    changes_get_their_positions_in_order_and_latest_values_carry_them,
+    what_was_answered_is_there_after_opening_again,
+    numbers_are_never_handed_out_twice,
+    a_user_keeps_the_number_they_were_given,
+];
 
 #[derive(Debug, PartialEq)]
 enum Refusal {
@@ -29,17 +36,13 @@ async fn names(store: &Store) -> i64 {
         .unwrap()
 }
 
-#[tokio::test]
-async fn a_writer_reads_its_own_write() {
-    let store = testing::store().await;
+async fn a_writer_reads_its_own_write(store: TestStore) {
     store.write(|tx| tx.execute(PUT, params!["a", "x\0y"])).await.unwrap();
     let value: Option<String> = store.read(|read| read.one(GET, params!["a"], |row| row.get(0))).await.unwrap();
     assert_eq!(value.as_deref(), Some("x\0y"));
 }
 
-#[tokio::test]
-async fn a_refusal_a_failure_and_a_panic_cost_the_others_of_their_group_nothing() {
-    let store = testing::store().await;
+async fn a_refusal_a_failure_and_a_panic_cost_the_others_of_their_group_nothing(store: TestStore) {
     // The first occupies the writer, so that the rest meet in one group.
     let first = store.write(|_| {
         std::thread::sleep(std::time::Duration::from_millis(50));
@@ -75,9 +78,7 @@ async fn a_refusal_a_failure_and_a_panic_cost_the_others_of_their_group_nothing(
     assert_eq!(store.frontier(), Position(0));
 }
 
-#[tokio::test]
-async fn changes_get_their_positions_in_order_and_latest_values_carry_them() {
-    let store = testing::store().await;
+async fn changes_get_their_positions_in_order_and_latest_values_carry_them(store: TestStore) {
     let mut follower = store.follow(Position::START);
     let job = |name: &'static str, user| {
         store.write(move |tx| {
@@ -98,9 +99,7 @@ async fn changes_get_their_positions_in_order_and_latest_values_carry_them() {
     assert_eq!(since, log::Since::Changes { entries, position: Position(2) });
 }
 
-#[tokio::test]
-async fn what_was_answered_is_there_after_opening_again() {
-    let store = testing::store().await;
+async fn what_was_answered_is_there_after_opening_again(store: TestStore) {
     let generation = store.generation();
     assert!(generation > Generation(0));
     let slot = store
@@ -120,9 +119,7 @@ async fn what_was_answered_is_there_after_opening_again() {
     assert!(again.take_numbers(Sequence::Event, 1).await.unwrap() >= first + 5000);
 }
 
-#[tokio::test]
-async fn numbers_are_never_handed_out_twice() {
-    let store = testing::store().await;
+async fn numbers_are_never_handed_out_twice(store: TestStore) {
     let takes = (0..50).map(|_| store.take_numbers(Sequence::Room, 100));
     let mut firsts: Vec<i64> = futures_util::future::join_all(takes).await.into_iter().map(Result::unwrap).collect();
     firsts.sort_unstable();
@@ -130,9 +127,7 @@ async fn numbers_are_never_handed_out_twice() {
     assert_eq!(firsts[0], 1);
 }
 
-#[tokio::test]
-async fn a_user_keeps_the_number_they_were_given() {
-    let store = testing::store().await;
+async fn a_user_keeps_the_number_they_were_given(store: TestStore) {
     let (alice, bob) = (ruma::user_id!("@alice:example.org"), ruma::user_id!("@bob:example.org"));
     assert_eq!(store.find_user_no(alice).await.unwrap(), None);
     let (one, same) = tokio::join!(store.user_no(alice), store.user_no(alice));
