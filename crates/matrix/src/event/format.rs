@@ -155,6 +155,8 @@ fn check(json: &str, members: &Members, rules: &Rules) -> Result<(), FormatError
         if !ids::is_event_id(&event_id, rules.event_ids) {
             return Err(FormatError::Wrong { member: "event_id", expected: "an event ID of this room version" });
         }
+    } else if members.get(Key::EventId).is_some() {
+        return Err(FormatError::Wrong { member: "event_id", expected: "absent in this room version" });
     }
     if !rules.redacts_in_content && members.get(Key::Redacts).is_some() {
         required_string(json, members, Key::Redacts)?;
@@ -204,11 +206,26 @@ fn check_references(json: &str, members: &Members, key: Key, limit: usize, rules
         } else {
             item
         };
-        if !scan::string(id).is_some_and(|id| ids::is_event_id(&id, rules.event_ids)) {
-            return Err(FormatError::Wrong { member: name, expected: "an array of event IDs of this room version" });
+        let Some(id) = scan::string(id).filter(|id| is_reference(id, rules)) else {
+            return Err(FormatError::Wrong { member: name, expected: "an array of event IDs" });
+        };
+        // The room ID says which event created the room, so nothing may say it again.
+        if key == Key::AuthEvents && rules.room_ids == RoomIds::CreateEvent {
+            let room_id = members.value(json, Key::RoomId).and_then(scan::string).unwrap_or_default();
+            if !room_id.is_empty() && room_id.get(1..) == id.get(1..) {
+                return Err(FormatError::Wrong { member: name, expected: "free of the create event" });
+            }
         }
     }
     Ok(())
+}
+
+/// Whether an event may name another so. That a hash has the right length is not asked: no event is named by another.
+fn is_reference(id: &str, rules: &Rules) -> bool {
+    match rules.event_ids {
+        EventIds::Chosen => ids::is_event_id(id, EventIds::Chosen),
+        EventIds::Hash | EventIds::UrlSafeHash => id.len() > 1 && id.len() <= ids::MAX_LENGTH && id.starts_with('$'),
+    }
 }
 
 fn expect_object(json: &str, members: &Members, key: Key) -> Result<(), FormatError> {
