@@ -20,6 +20,8 @@ mod send;
 mod state;
 mod stored;
 mod summary;
+#[cfg(test)]
+mod testing;
 mod upgrade;
 mod visibility;
 
