@@ -83,7 +83,8 @@ impl Error {
     /// 401 `M_USER_LOCKED`: the account can do nothing until an administrator unlocks it, and keeps its session.
     #[must_use]
     pub fn user_locked() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, ErrCode::UserLocked, "This account has been locked").with("soft_logout", true)
+        Self::new(StatusCode::UNAUTHORIZED, ErrCode::UserLocked, "This account has been locked")
+            .with("soft_logout", true)
     }
 
     /// 403 `M_FORBIDDEN`.

@@ -236,7 +236,11 @@ impl<T: DeserializeOwned> Attempt<T> {
         if let Some(kind) = &auth.kind {
             let stages = operation.flows.iter().copied().flatten();
             let Some(stage) = stages.copied().find(|stage| stage.as_str() == kind) else {
-                return Err(failed(left(&session), ErrCode::Unrecognized, "This type of authentication is not offered"));
+                return Err(failed(
+                    left(&session),
+                    ErrCode::Unrecognized,
+                    "This type of authentication is not offered",
+                ));
             };
             if !session.completed.contains(&stage) {
                 if !is_next(&operation, &session, stage) {
@@ -246,7 +250,8 @@ impl<T: DeserializeOwned> Attempt<T> {
                     Ok(proof) => {
                         session.completed.push(stage);
                         session.proof.user = proof.user.or(session.proof.user);
-                        session.proof.registration_token = proof.registration_token.or(session.proof.registration_token);
+                        session.proof.registration_token =
+                            proof.registration_token.or(session.proof.registration_token);
                     }
                     Err(why) => {
                         session.failures += 1;

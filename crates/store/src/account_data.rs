@@ -1,6 +1,6 @@
 //! Account data: what clients keep here for their users, globally or per room. Tags and read markers are kinds of it.
 
-use crate::{Change, Error, Position, Read, Row, RoomNo, Tx, UserNo, params, statements};
+use crate::{Change, Error, Position, Read, RoomNo, Row, Tx, UserNo, params, statements};
 
 statements! {
     GET = "SELECT content FROM account_data WHERE user_no = $1 AND room_no = $2 AND kind = $3";
@@ -32,7 +32,12 @@ pub struct AccountData {
 impl AccountData {
     fn from_row(row: &Row<'_>) -> Result<Self, Error> {
         let room: RoomNo = row.get(0)?;
-        Ok(Self { room: (room != GLOBAL).then_some(room), kind: row.get(1)?, content: row.get(2)?, position: row.get(3)? })
+        Ok(Self {
+            room: (room != GLOBAL).then_some(room),
+            kind: row.get(1)?,
+            content: row.get(2)?,
+            position: row.get(3)?,
+        })
     }
 }
 

@@ -67,7 +67,13 @@ pub fn get(read: &Read<'_>, user: UserNo, device_id: &str) -> Result<Option<Devi
 }
 
 /// Makes a device; the caller has checked that there is none of that id.
-pub fn insert(tx: &Tx<'_>, user: UserNo, device_id: &str, display_name: Option<&str>, now_ms: u64) -> Result<(), Error> {
+pub fn insert(
+    tx: &Tx<'_>,
+    user: UserNo,
+    device_id: &str,
+    display_name: Option<&str>,
+    now_ms: u64,
+) -> Result<(), Error> {
     tx.execute(INSERT, params![user, device_id, display_name, now_ms])?;
     let _ = tx.log(Change::Devices { user });
     Ok(())
@@ -104,18 +110,13 @@ pub enum Which<'a> {
 /// Deletes devices with their sessions, and tells whoever caches them.
 pub fn delete(tx: &Tx<'_>, user: UserNo, which: Which<'_>) -> Result<(), Error> {
     let (deleted, revoked) = match which {
-        Which::All => (
-            tx.execute(DELETE_ALL, params![user])?,
-            super::sessions::delete_all(tx, user)?,
-        ),
-        Which::Others(kept) => (
-            tx.execute(DELETE_OTHERS, params![user, kept])?,
-            super::sessions::delete_others(tx, user, kept)?,
-        ),
-        Which::These(ids) => (
-            tx.execute(DELETE_SOME, params![user, ids])?,
-            super::sessions::delete_of_devices(tx, user, ids)?,
-        ),
+        Which::All => (tx.execute(DELETE_ALL, params![user])?, super::sessions::delete_all(tx, user)?),
+        Which::Others(kept) => {
+            (tx.execute(DELETE_OTHERS, params![user, kept])?, super::sessions::delete_others(tx, user, kept)?)
+        }
+        Which::These(ids) => {
+            (tx.execute(DELETE_SOME, params![user, ids])?, super::sessions::delete_of_devices(tx, user, ids)?)
+        }
     };
     if deleted > 0 {
         let _ = tx.log(Change::Devices { user });

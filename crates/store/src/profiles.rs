@@ -24,7 +24,8 @@ pub struct Names {
 
 impl Names {
     fn set(&mut self, field: &str, json: &str) -> Result<(), Error> {
-        let value = serde_json::from_str(json).map_err(|_| Error::Inconsistent("a profile's name is not a JSON string"))?;
+        let value =
+            serde_json::from_str(json).map_err(|_| Error::Inconsistent("a profile's name is not a JSON string"))?;
         match field {
             "displayname" => self.displayname = Some(value),
             _ => self.avatar_url = Some(value),

@@ -2,7 +2,7 @@
 
 use ruma::{OwnedEventId, OwnedUserId};
 
-use crate::{Change, Error, Position, Read, Row, RoomNo, Tx, UserNo, params, statements};
+use crate::{Change, Error, Position, Read, RoomNo, Row, Tx, UserNo, params, statements};
 
 statements! {
     OF_ROOMS = "SELECT r.room_no, r.user_no, u.user_id, r.private, r.thread, r.event_id, r.ts \
@@ -58,7 +58,13 @@ impl Receipt {
 }
 
 /// The receipts in `rooms` that were set after `after` and not after `up_to` and that `reader` may see, by room, then event.
-pub fn of_rooms(read: &Read<'_>, rooms: &[RoomNo], reader: UserNo, after: Position, up_to: Position) -> Result<Vec<Receipt>, Error> {
+pub fn of_rooms(
+    read: &Read<'_>,
+    rooms: &[RoomNo],
+    reader: UserNo,
+    after: Position,
+    up_to: Position,
+) -> Result<Vec<Receipt>, Error> {
     read.all(OF_ROOMS, params![rooms, after, up_to, reader], Receipt::from_row)
 }
 

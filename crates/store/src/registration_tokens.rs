@@ -55,7 +55,13 @@ pub fn list(read: &Read<'_>) -> Result<Vec<RegistrationToken>, Error> {
 }
 
 /// Makes a token.
-pub fn insert(tx: &Tx<'_>, token: &str, uses_allowed: Option<u64>, now_ms: u64, expires_at: Option<u64>) -> Result<(), Error> {
+pub fn insert(
+    tx: &Tx<'_>,
+    token: &str,
+    uses_allowed: Option<u64>,
+    now_ms: u64,
+    expires_at: Option<u64>,
+) -> Result<(), Error> {
     tx.execute(INSERT, params![token, uses_allowed, now_ms, expires_at])?;
     Ok(())
 }

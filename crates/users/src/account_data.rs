@@ -72,7 +72,12 @@ fn server_controlled(kind: &str) -> Option<&'static str> {
 
 impl Users {
     /// The content of a piece of account data, global or of a room, as JSON.
-    pub async fn account_data(&self, user: UserNo, room_id: Option<&RoomId>, kind: &str) -> Result<Option<String>, Error> {
+    pub async fn account_data(
+        &self,
+        user: UserNo,
+        room_id: Option<&RoomId>,
+        kind: &str,
+    ) -> Result<Option<String>, Error> {
         let (room_id, kind) = (room_id.map(ToOwned::to_owned), kind.to_owned());
         let read = self.0.store.read(move |read| match room_of(read, room_id.as_deref()) {
             Ok(room) => Ok(account_data::get(read, user, room, &kind)?),
@@ -84,7 +89,13 @@ impl Users {
     }
 
     /// Sets a piece of account data to a JSON object, on behalf of a client.
-    pub async fn set_account_data(&self, user: UserNo, room_id: Option<&RoomId>, kind: &str, content: String) -> Result<(), Error> {
+    pub async fn set_account_data(
+        &self,
+        user: UserNo,
+        room_id: Option<&RoomId>,
+        kind: &str,
+        content: String,
+    ) -> Result<(), Error> {
         if let Some(kind) = server_controlled(kind) {
             return Err(Error::ServerControlled(kind));
         }
@@ -92,7 +103,13 @@ impl Users {
     }
 
     /// Sets a piece of account data of any type: for the endpoints that stand before `m.push_rules` and its like.
-    pub async fn put_account_data(&self, user: UserNo, room_id: Option<&RoomId>, kind: &str, content: String) -> Result<(), Error> {
+    pub async fn put_account_data(
+        &self,
+        user: UserNo,
+        room_id: Option<&RoomId>,
+        kind: &str,
+        content: String,
+    ) -> Result<(), Error> {
         if kind.is_empty() || kind.len() > MAX_NAME_BYTES {
             return Err(Error::AccountDataType);
         }

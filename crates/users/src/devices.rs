@@ -18,7 +18,8 @@ impl Users {
     /// One device of a user.
     pub async fn device(&self, user: UserNo, device_id: &DeviceId) -> Result<Option<Device>, Error> {
         let device_id = device_id.to_owned();
-        let device = self.0.store.read(move |read| Ok::<_, Error>(devices::get(read, user, device_id.as_str())?)).await?;
+        let device =
+            self.0.store.read(move |read| Ok::<_, Error>(devices::get(read, user, device_id.as_str())?)).await?;
         let mut list: Vec<_> = device.into_iter().collect();
         self.add_sightings(user, &mut list);
         Ok(list.pop())

@@ -80,14 +80,7 @@ impl Users {
         let sessions =
             Sessions::new(store.clone(), world.clone(), options.access_token_lifetime, options.cached_sessions);
         let typing = Typing::new(world.clone());
-        let users = Self(Arc::new(Inner {
-            store,
-            world,
-            server_name: options.server_name,
-            hasher,
-            sessions,
-            typing,
-        }));
+        let users = Self(Arc::new(Inner { store, world, server_name: options.server_name, hasher, sessions, typing }));
         let typing = users.typing().clone();
         workers.start_future("typing", |stop| typing.expire(stop));
         let sessions = users.sessions().clone();
@@ -115,3 +108,6 @@ impl Users {
         &self.0.server_name
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,6 @@
 //! Passwords: argon2id, on the bounded pool for CPU-heavy work.
 
-use argon2::{
-    Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version,
-};
+use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
 use roost_world::World;
 
 use crate::Error;

@@ -52,7 +52,9 @@ impl Field {
         }
         let fits = |part: &str| {
             part.starts_with(|first: char| first.is_ascii_lowercase())
-                && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-')
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-')
         };
         if !key.contains('.') || !key.split('.').all(fits) {
             return Err(Error::InvalidProfileKey);
@@ -138,7 +140,13 @@ impl Users {
     }
 
     /// Sets a field of a profile. A new display name or avatar has reached every joined room before this returns.
-    pub async fn set_profile_field(&self, user: UserNo, user_id: &UserId, field: &Field, value: &RawValue) -> Result<(), Error> {
+    pub async fn set_profile_field(
+        &self,
+        user: UserNo,
+        user_id: &UserId,
+        field: &Field,
+        value: &RawValue,
+    ) -> Result<(), Error> {
         let Some(value) = field.check(value)? else { return self.delete_profile_field(user, user_id, field).await };
         let key = field.as_str().to_owned();
         let changed = self.0.store.write(move |tx| {
@@ -146,7 +154,8 @@ impl Users {
             if before.iter().any(|(known, old)| *known == key && *old == value) {
                 return Ok(false);
             }
-            let others = before.iter().map(|(known, old)| (known.as_str(), old.as_str())).filter(|(known, _)| *known != key);
+            let others =
+                before.iter().map(|(known, old)| (known.as_str(), old.as_str())).filter(|(known, _)| *known != key);
             if size(others.chain([(key.as_str(), value.as_str())])) >= MAX_PROFILE_BYTES {
                 return Err(Error::ProfileTooLarge);
             }

@@ -39,9 +39,8 @@ impl Users {
             return Err(Error::UnfitRegistrationToken);
         }
         let now = self.0.world.now_ms();
-        let expires_at = new.lifetime.map(|lifetime| {
-            now.saturating_add(u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX))
-        });
+        let expires_at =
+            new.lifetime.map(|lifetime| now.saturating_add(u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX)));
         let write = self.0.store.write(move |tx| {
             if registration_tokens::get(tx, &token)?.is_some() {
                 return Err(Error::UnfitRegistrationToken);

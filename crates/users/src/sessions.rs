@@ -114,7 +114,12 @@ pub(crate) struct NewTokens {
 
 impl NewTokens {
     /// The row for them.
-    pub(crate) fn row<'a>(&self, user: UserNo, device_id: &'a str, replaces: Option<TokenHash>) -> sessions::NewSession<'a> {
+    pub(crate) fn row<'a>(
+        &self,
+        user: UserNo,
+        device_id: &'a str,
+        replaces: Option<TokenHash>,
+    ) -> sessions::NewSession<'a> {
         sessions::NewSession {
             access_hash: self.access_hash,
             refresh_hash: self.refresh_hash,

@@ -207,3 +207,6 @@ impl List {
         TypingRoom { room, serial: self.serial, users: self.users.keys().cloned().collect() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,11 +18,7 @@ pub(crate) fn routes() -> Router<State> {
 
 /// Refuses what is another user's.
 pub(crate) fn check_own(caller: &Caller, user_id: &UserId) -> Result<(), Error> {
-    if caller.user_id == *user_id {
-        Ok(())
-    } else {
-        Err(Error::forbidden("This belongs to another user"))
-    }
+    if caller.user_id == *user_id { Ok(()) } else { Err(Error::forbidden("This belongs to another user")) }
 }
 
 async fn read(state: &State, caller: &Caller, room: Option<&RoomId>, kind: &str) -> Result<Json<Box<RawValue>>, Error> {

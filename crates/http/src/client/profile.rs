@@ -26,7 +26,10 @@ async fn profile(state: &State, user_id: &UserId) -> Result<Fields, Error> {
     state.users.profile(user_id).await?.ok_or_else(|| Error::not_found("There is no profile of that user"))
 }
 
-async fn whole(Extract(state): Extract<State>, PathArgs(user_id): PathArgs<OwnedUserId>) -> Result<Json<Fields>, Error> {
+async fn whole(
+    Extract(state): Extract<State>,
+    PathArgs(user_id): PathArgs<OwnedUserId>,
+) -> Result<Json<Fields>, Error> {
     profile(&state, &user_id).await.map(Json)
 }
 

@@ -23,14 +23,14 @@ fn a_field_name_has_at_most_255_bytes() {
 
 #[test]
 fn names_and_avatars_are_strings_and_avatars_are_mxc_uris() {
-    let name = |json| Field::DisplayName.check(&value(json));
+    let name = |json: &str| Field::DisplayName.check(&value(json));
     assert_eq!(name("\"Ada\"").expect("a name"), Some("\"Ada\"".to_owned()));
     assert_eq!(name("\"\"").expect("no name"), None);
     assert!(name("null").is_err());
     assert!(name("7").is_err());
     assert!(name(&format!("\"{}\"", "ä".repeat(256))).is_ok());
     assert!(name(&format!("\"{}\"", "ä".repeat(257))).is_err());
-    let avatar = |json| Field::AvatarUrl.check(&value(json));
+    let avatar = |json: &str| Field::AvatarUrl.check(&value(json));
     assert!(avatar("\"mxc://example.org/abc\"").is_ok());
     assert_eq!(avatar("\"\"").expect("no avatar"), None);
     assert!(avatar("\"https://example.org/abc\"").is_err());

@@ -68,7 +68,9 @@ impl LastSeen {
         let noted = std::mem::take(&mut *self.waiting());
         let sightings: Vec<Sighting> = noted
             .into_iter()
-            .flat_map(|(user, devices)| devices.into_iter().map(move |(device_id, seen)| sighting(user, device_id, seen)))
+            .flat_map(|(user, devices)| {
+                devices.into_iter().map(move |(device_id, seen)| sighting(user, device_id, seen))
+            })
             .collect();
         for batch in sightings.chunks(BATCH) {
             let batch = batch.to_vec();

@@ -1,0 +1,73 @@
+//! Whole [`Users`] on a store of their own, with a clock that goes when told.
+
+use std::{sync::Arc, time::Duration};
+
+use roost_store::testing::TestStore;
+use roost_world::{BoxFuture, Clock, Workers, World};
+use tokio::sync::watch;
+
+use crate::{HashCost, LoggedIn, NewAccount, NewDevice, Options, Users, new_user_id};
+
+mod accounts;
+mod sessions;
+
+/// A clock that goes when told.
+#[derive(Debug)]
+pub(crate) struct ManualClock {
+    passed: watch::Sender<Duration>,
+}
+
+impl ManualClock {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { passed: watch::Sender::new(Duration::ZERO) })
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.passed.send_modify(|passed| *passed += by);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now_ms(&self) -> u64 {
+        1_700_000_000_000 + u64::try_from(self.monotonic().as_millis()).expect("a short test")
+    }
+
+    fn monotonic(&self) -> Duration {
+        *self.passed.borrow()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<()> {
+        let until = self.monotonic() + duration;
+        let mut passed = self.passed.subscribe();
+        Box::pin(async move {
+            let _ = passed.wait_for(|passed| *passed >= until).await;
+        })
+    }
+}
+
+pub(crate) struct House {
+    pub(crate) users: Users,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) store: TestStore,
+}
+
+pub(crate) async fn house() -> House {
+    let store = roost_store::testing::store().await;
+    let clock = ManualClock::new();
+    let world = World { clock: clock.clone(), ..roost_store::testing::world() };
+    let mut options = Options::new("example.org".try_into().expect("a server name"));
+    options.hash_cost = HashCost::CHEAPEST;
+    let workers = Workers::new(world.clone());
+    let users = Users::open((*store).clone(), options, world, &workers).await.expect("the users open");
+    House { users, clock, store }
+}
+
+impl House {
+    /// Registers somebody whose password is `open sesame`, and logs them in.
+    pub(crate) async fn register(&self, name: &str, refreshable: bool) -> LoggedIn {
+        let user_id = new_user_id(name, self.users.server_name()).expect("a user name");
+        let mut account = NewAccount::new(user_id, Some("open sesame".to_owned()));
+        account.device = Some(NewDevice { refreshable, ..NewDevice::default() });
+        self.users.create(account).await.expect("registered").expect("logged in")
+    }
+}
