@@ -40,6 +40,7 @@ pub mod rooms;
 mod postgres;
 mod row;
 pub mod sessions;
+pub mod server_keys;
 mod sql;
 mod sqlite;
 pub mod state;

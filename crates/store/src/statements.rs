@@ -17,6 +17,7 @@ pub(crate) const ALL: &[(&str, &[(&str, &str)])] = &[
     ("registration_tokens", crate::registration_tokens::STATEMENTS),
     ("rooms", crate::rooms::STATEMENTS),
     ("sessions", crate::sessions::STATEMENTS),
+    ("server_keys", crate::server_keys::STATEMENTS),
     ("sqlite", crate::sqlite::STATEMENTS),
     ("state", crate::state::STATEMENTS),
     ("store", crate::store::STATEMENTS),
