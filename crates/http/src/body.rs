@@ -4,14 +4,13 @@ use axum::extract::FromRequest;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use http::{Request, StatusCode, header};
-use roost_matrix::error::ErrCode;
-use serde::de::IgnoredAny;
+use roost_matrix::{
+    canonical_json::{self, Integers},
+    error::ErrCode,
+};
 use serde_json::value::RawValue;
 
 use crate::{Error, State};
-
-/// The deepest nesting of arrays and objects that a request body may have.
-pub(crate) const MAX_DEPTH: usize = 100;
 
 /// Reads a whole body, within the limits for size and time.
 pub(crate) async fn read(state: &State, request: Request<axum::body::Body>) -> Result<Bytes, Error> {
@@ -57,45 +56,17 @@ fn cut_off() -> Error {
     Error::not_json("The request body could not be read to its end")
 }
 
-/// Checks that a body is one JSON object, not nested too deeply. An empty body stands for `{}`.
+/// Checks that a body is one JSON object, not nested too deeply.
 pub(crate) fn check_object(body: &[u8]) -> Result<(), Error> {
-    let text = std::str::from_utf8(body).map_err(|_| Error::not_json("The request body is not UTF-8"))?;
-    // Depth first: the grammar's own check would call a deep body a syntax error.
-    if depth(body) > MAX_DEPTH {
-        return Err(Error::bad_json(format!("The request body is nested deeper than {MAX_DEPTH} levels")));
-    }
-    serde_json::from_str::<IgnoredAny>(text)
-        .map_err(|error| Error::not_json(format!("The request body is not JSON: {error}")))?;
+    // Numbers are the endpoints' business: only events have limits for them, and those depend on the room version.
+    canonical_json::check(body, Integers::Lenient).map_err(|error| {
+        let message = format!("The request body is {error}");
+        if error.is_not_json() { Error::not_json(message) } else { Error::bad_json(message) }
+    })?;
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(Error::bad_json("The request body is not a JSON object"));
     }
     Ok(())
-}
-
-/// How deeply the brackets outside of strings are nested.
-fn depth(json: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    let mut bytes = json.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'{' | b'[' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b'"' => {
-                while let Some(byte) = bytes.next() {
-                    match byte {
-                        b'\\' => drop(bytes.next()),
-                        b'"' => break,
-                        _ => {}
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    deepest
 }
 
 /// A request body as the bytes of a JSON object, for endpoints that keep what they are given.
@@ -130,6 +101,8 @@ impl FromRequest<State> for RawJson {
 
 #[cfg(test)]
 mod tests {
+    use roost_matrix::canonical_json::MAX_DEPTH;
+
     use super::*;
 
     fn code(body: &[u8]) -> Option<&'static str> {

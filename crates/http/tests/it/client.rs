@@ -1,0 +1,3 @@
+//! `/_matrix/client`
+
+mod versions;

@@ -1,0 +1,6 @@
+//! What holds on every path.
+
+mod cors;
+mod limits;
+mod paths;
+mod sockets;

@@ -1,0 +1,8 @@
+//! Tests that go in through HTTP, each module under its URL's own path.
+//!
+//! What fails here panics, as tests do.
+
+mod client;
+mod foundation;
+mod roost;
+mod well_known;

@@ -1,0 +1,118 @@
+//! What the command line's commands do.
+
+use std::io::Write as _;
+
+use roost_world::World;
+use serde_json::Value;
+use tokio::{
+    runtime::Handle,
+    signal::unix::{SignalKind, signal},
+};
+
+use crate::{
+    cli::Failure,
+    config::{Config, Loaded},
+    data_dir::{DataDir, socket_path},
+    house::House,
+    server::Server,
+    socket::{self, Request},
+    world,
+};
+
+fn the_world(config: &Config, runtime: &Handle) -> World {
+    let threads = match config.passwords.threads {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        threads => usize::try_from(threads).unwrap_or(1),
+    };
+    world::real(runtime.clone(), threads)
+}
+
+/// Runs the server until a signal ends it.
+pub(crate) async fn serve(config: &Config, runtime: &Handle) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
+    let server = tokio::select! {
+        server = Server::start(config, the_world(config, runtime)) => server.map_err(Failure::failed)?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    greet(config, &server).await;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    tokio::select! {
+        () = server.stop() => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Says where the server listens, and how the first account is made.
+async fn greet(config: &Config, server: &Server) {
+    let mut lines = vec![format!("Roost {} serves {}:", env!("CARGO_PKG_VERSION"), config.top.server_name)];
+    lines.extend(server.urls().iter().map(|url| format!("  {url}")));
+    lines.push(format!("Data: {}", config.data_dir().display()));
+    // Nobody has to read it.
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{}", lines.join("\n"));
+    let _ = out.flush();
+}
+
+/// Creates an account, through the running server or without one.
+pub(crate) async fn create_user(
+    config: &Config,
+    runtime: &Handle,
+    name: String,
+    password: Option<String>,
+    admin: bool,
+) -> Result<(), Failure> {
+    let world = the_world(config, runtime);
+    let made_up = password.is_none().then(|| world.random_text(20));
+    let Some(password) = password.or_else(|| made_up.clone()) else { return Ok(()) };
+    let request = Request::CreateUser { name, password, admin };
+    let created = match socket::ask(&socket_path(&config.data_dir()), &request).await {
+        Some(answer) => answer.map_err(Failure::Failed)?,
+        None => {
+            let data_dir = DataDir::open(&config.data_dir()).map_err(Failure::failed)?;
+            let house = House::open(config, &data_dir, world).await.map_err(Failure::failed)?;
+            let answer = house.answer(request).await;
+            house.close().await;
+            answer.map_err(Failure::Failed)?
+        }
+    };
+    println!("Created {}", created.get("user_id").and_then(Value::as_str).unwrap_or_default());
+    if let Some(password) = made_up {
+        println!("Password: {password}");
+    }
+    Ok(())
+}
+
+/// Says what `config check` has found.
+pub(crate) fn report(loaded: &Loaded) {
+    for (key, what) in &loaded.later {
+        println!("{key} governs nothing yet: it waits for {what}");
+    }
+    println!("The configuration is valid.");
+}
+
+/// Lists the running server's background loops.
+pub(crate) async fn workers(config: &Config) -> Result<(), Failure> {
+    let answer = socket::ask(&socket_path(&config.data_dir()), &Request::Workers).await;
+    let Some(answer) = answer else {
+        return Err(Failure::Failed(format!("no server runs on {}", config.data_dir().display())));
+    };
+    let answer = answer.map_err(Failure::Failed)?;
+    for worker in answer.get("workers").and_then(Value::as_array).into_iter().flatten() {
+        let text = |key| worker.get(key).and_then(Value::as_str).unwrap_or_default();
+        println!("{:<24} {}", text("name"), text("state"));
+    }
+    Ok(())
+}
+
+/// Copies a database into another one.
+pub(crate) async fn copy(_config: &Config, _runtime: &Handle, _from: &str, _to: &str) -> Result<(), Failure> {
+    Err(Failure::failed("copying comes with the next step"))
+}

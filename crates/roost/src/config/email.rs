@@ -1,0 +1,11 @@
+//! `[email]`
+
+use super::schema::section;
+
+section! {
+    /// Sending mail.
+    Email in "email" {
+        /// The mail server, such as `smtp://localhost:25`; empty: no mail is sent.
+        smtp_url: String = String::new(), later "mail";
+    }
+}

@@ -1,0 +1,165 @@
+//! A whole server: the house, its listeners and its command socket.
+
+use std::{net::SocketAddr, time::Duration};
+
+use http::HeaderName;
+use roost_http::{
+    Parts, RegistrationMode, Settings, State, Support,
+    limits::{Class, Limits, Rates},
+};
+use roost_world::World;
+
+use crate::{
+    config::{Config, Mode, Problems},
+    data_dir::{DataDir, DataDirError, socket_path},
+    house::{House, HouseError},
+    listen::{Bound, Connections, ListenError},
+    socket, telemetry,
+};
+
+/// All that happens at the end has to happen within this.
+const STOP: Duration = Duration::from_millis(4500);
+
+/// A running server.
+pub struct Server {
+    house: House,
+    connections: Connections,
+    addresses: Vec<SocketAddr>,
+    urls: Vec<String>,
+    data_dir: DataDir,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration does not fit.
+    #[error("{0}")]
+    Config(#[from] Problems),
+    /// The data directory.
+    #[error("{0}")]
+    DataDir(#[from] DataDirError),
+    /// A listener.
+    #[error("{0}")]
+    Listen(#[from] ListenError),
+    /// The database or a domain.
+    #[error("{0}")]
+    House(#[from] HouseError),
+}
+
+impl Server {
+    /// Starts a server. It answers once this returns.
+    pub async fn start(config: &Config, world: World) -> Result<Self, StartError> {
+        let data_dir = DataDir::open(&config.data_dir())?;
+        // Sockets before the database: what can not listen should not begin anything.
+        let mut bound = Vec::new();
+        for listen in &config.listen {
+            bound.push((Bound::open(listen).await?, listen.serves.0.clone()));
+        }
+        let metrics_text = telemetry::metrics();
+        let house = House::open(config, &data_dir, world.clone()).await?;
+        telemetry::keep_metrics(&house.workers, &world);
+        let state = State::new(Parts {
+            world: world.clone(),
+            workers: house.workers.clone(),
+            settings: settings(config)?,
+            limits: limits(config, &world),
+            metrics_text,
+        });
+        let connections = Connections::new(world, &config.http, house.workers.stop_signal());
+        let addresses = bound.iter().map(|(bound, _)| bound.address()).collect();
+        let urls = bound.iter().map(|(bound, _)| bound.url()).collect();
+        for (bound, families) in bound {
+            connections.serve(bound, roost_http::router(state.clone(), &families));
+        }
+        let path = socket_path(data_dir.path());
+        match socket::open(&path) {
+            Ok(listener) => {
+                let behind = house.clone();
+                house.workers.start_future("commands", |stop| socket::serve(listener, behind, stop));
+            }
+            // A path can be too long for a socket; the server is of use without it.
+            Err(error) => tracing::warn!(%error, path = %path.display(), "commands can not reach this server"),
+        }
+        Ok(Self { house, connections, addresses, urls, data_dir })
+    }
+
+    /// Where it listens, in the order of the configuration.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The same as URLs.
+    #[must_use]
+    pub fn urls(&self) -> &[String] {
+        &self.urls
+    }
+
+    /// What is behind the doors.
+    #[must_use]
+    pub fn house(&self) -> &House {
+        &self.house
+    }
+
+    /// Ends it within 5 s: no new requests, long polls end early, running requests finish, everything is written down.
+    pub async fn stop(self) {
+        let Self { house, connections, data_dir, .. } = self;
+        let world = house.world.clone();
+        let ending = async {
+            // The workers' signal is also the connections'.
+            tokio::join!(house.workers.stop(), connections.ended());
+            house.store.close().await;
+        };
+        if world.timeout(STOP, ending).await.is_none() {
+            tracing::warn!("the server did not end in time; what was acknowledged is on the disk");
+        }
+        let _ = std::fs::remove_file(socket_path(data_dir.path()));
+    }
+}
+
+fn settings(config: &Config) -> Result<Settings, Problems> {
+    let filled = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let bytes = |kib: u32| usize::try_from(kib).unwrap_or(usize::MAX).saturating_mul(1024);
+    Ok(Settings {
+        server_name: config.server_name()?,
+        public_base_url: config.top.public_base_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
+        default_room_version: config
+            .top
+            .default_room_version
+            .as_str()
+            .try_into()
+            .map_err(|error| Problems(vec![format!("default_room_version: {error}")]))?,
+        registration: match config.registration.mode {
+            Mode::Open => RegistrationMode::Open,
+            Mode::Token => RegistrationMode::Token,
+            Mode::Closed => RegistrationMode::Closed,
+        },
+        registration_secret: filled(&config.registration.shared_secret),
+        federation: config.federation.enabled,
+        directory_requires_authentication: config.directory.require_authentication,
+        support: Support {
+            page: filled(&config.support.page),
+            email: filled(&config.support.email),
+            matrix_id: filled(&config.support.matrix_id),
+        },
+        max_body: bytes(config.http.max_body_kib),
+        body_timeout: Duration::from_secs(config.http.body_timeout.into()),
+        max_head: bytes(config.http.max_head_kib),
+        client_address_header: HeaderName::try_from(&config.http.client_address_header).ok(),
+        log_requests: config.log.requests,
+    })
+}
+
+fn limits(config: &Config, world: &World) -> Limits {
+    let limits = &config.rate_limits;
+    if !limits.enabled {
+        return Limits::off();
+    }
+    Limits::new(world, |class| match class {
+        Class::Login => Rates { address: limits.login_per_address.0, user: limits.login_per_user.0 },
+        Class::Registration => Rates { address: limits.registration_per_address.0, user: None },
+        Class::Sending => Rates { address: limits.sending_per_address.0, user: limits.sending_per_user.0 },
+        Class::Rooms => Rates { address: limits.rooms_per_address.0, user: limits.rooms_per_user.0 },
+        Class::Costly => Rates { address: limits.costly_per_address.0, user: limits.costly_per_user.0 },
+    })
+}
