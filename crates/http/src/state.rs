@@ -3,6 +3,7 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use http::HeaderName;
+use roost_rooms::Rooms;
 use roost_users::Users;
 use roost_world::{Workers, World};
 use ruma::{OwnedServerName, RoomVersionId};
@@ -25,6 +26,8 @@ pub struct Parts {
     pub world: World,
     /// The background loops; long polls watch their stop signal.
     pub workers: Workers,
+    /// The room engine.
+    pub rooms: Rooms,
     /// Accounts, sessions, devices, profiles, account data.
     pub users: Users,
     /// What the configuration says about HTTP.

@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     cli::Failure,
-    config::{Config, Loaded},
+    config::{Config, Loaded, Mode},
     data_dir::{DataDir, socket_path},
     house::House,
     server::Server,
@@ -55,6 +55,20 @@ async fn greet(config: &Config, server: &Server) {
     let mut lines = vec![format!("Roost {} serves {}:", env!("CARGO_PKG_VERSION"), config.top.server_name)];
     lines.extend(server.urls().iter().map(|url| format!("  {url}")));
     lines.push(format!("Data: {}", config.data_dir().display()));
+    if server.house().users.has_accounts().await.is_ok_and(|any| !any) {
+        lines.push("There is no account yet. Create the first one with:".to_owned());
+        lines.push("  roost user create NAME --admin".to_owned());
+        match config.registration.mode {
+            Mode::Open => lines.push("or register with any client: registration is open.".to_owned()),
+            Mode::Closed => {}
+            Mode::Token => match server.house().first_token().await {
+                Ok(token) => {
+                    lines.push(format!("or register with a client and this one-time registration token: {token}"))
+                }
+                Err(error) => tracing::error!(%error, "no registration token could be made"),
+            },
+        }
+    }
     // Nobody has to read it.
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{}", lines.join("\n"));

@@ -3,11 +3,17 @@
 
 use std::sync::Arc;
 
-use roost_matrix::{ids, signing::KeyPair};
+use roost_matrix::{
+    ids::{self, OwnedUserId},
+    room_version::RoomVersion,
+    signing::KeyPair,
+};
+use roost_rooms::{Identity, Rooms};
 use roost_store::{
     Database, Store,
     server_keys::{self, ServerKey},
 };
+use roost_users::{HashCost, NewAccount, NewRegistrationToken, Users};
 use roost_world::{WorkerState, Workers, World};
 use serde_json::{Value, json};
 
@@ -26,8 +32,10 @@ pub struct House {
     pub workers: Workers,
     /// All SQL.
     pub store: Store,
-    /// The key that the server signs with.
-    pub key: Arc<KeyPair>,
+    /// The room engine.
+    pub rooms: Rooms,
+    /// Accounts and what belongs to them.
+    pub users: Users,
 }
 
 /// Why the house could not be opened.
@@ -39,6 +47,9 @@ pub enum HouseError {
     /// The database.
     #[error("database: {0}")]
     Store(#[from] roost_store::Error),
+    /// The accounts.
+    #[error("{0}")]
+    Users(#[from] roost_users::Error),
     /// The signing key in the database has no valid id.
     #[error("the signing key in the database has no valid id")]
     KeyId,
@@ -47,6 +58,7 @@ pub enum HouseError {
 impl House {
     /// Opens the house on a data directory; a new one gets its database and signing key.
     pub async fn open(config: &Config, data_dir: &DataDir, world: World) -> Result<Self, HouseError> {
+        let server_name = config.server_name()?;
         let database = Database::parse(&config.database.url, data_dir.path())?;
         let durability = match config.database.durability {
             config::Durability::Full => roost_store::Durability::Full,
@@ -55,13 +67,24 @@ impl House {
         let store = Store::open(roost_store::Options::new(database).durability(durability), world.clone()).await?;
         let workers = Workers::new(world.clone());
         let key = Arc::new(signing_key(&store, &world).await?);
-        Ok(Self { world, workers, store, key })
+        let identity = Identity { server_name: server_name.clone(), key };
+        // Checked when the configuration was read.
+        let default_room_version = config.top.default_room_version.parse().unwrap_or(RoomVersion::V12);
+        let options = roost_rooms::Options { default_room_version, ..roost_rooms::Options::default() };
+        let rooms = Rooms::open(store.clone(), identity, options, world.clone());
+        let hash_cost = HashCost { memory_kib: config.passwords.memory_kib, passes: config.passwords.iterations };
+        let options = roost_users::Options { hash_cost, ..roost_users::Options::new(server_name) };
+        let users = Users::open(store.clone(), options, world.clone(), &workers).await?;
+        Ok(Self { world, workers, store, rooms, users })
     }
 
     /// Does what a command wants; the error is for whoever typed it.
     pub async fn answer(&self, request: Request) -> Result<Value, String> {
         match request {
-            Request::CreateUser { .. } => Err("there are no accounts yet".to_owned()),
+            Request::CreateUser { name, password, admin } => {
+                let user_id = self.create_user(&name, password, admin).await.map_err(|error| error.to_string())?;
+                Ok(json!({ "user_id": user_id }))
+            }
             Request::Workers => {
                 let workers = self.workers.list().into_iter().map(|worker| {
                     let state = match worker.state {
@@ -74,6 +97,41 @@ impl House {
                 Ok(json!({ "workers": workers.collect::<Value>() }))
             }
         }
+    }
+
+    /// Creates an account.
+    pub async fn create_user(
+        &self,
+        name: &str,
+        password: String,
+        admin: bool,
+    ) -> Result<OwnedUserId, roost_users::Error> {
+        let server = self.users.server_name();
+        // A whole id names this server or nobody.
+        let localpart = match name.strip_prefix('@') {
+            Some(id) => id.strip_suffix(server.as_str()).and_then(|id| id.strip_suffix(':')),
+            None => Some(name),
+        };
+        let localpart = localpart.ok_or(roost_users::Error::InvalidUsername)?;
+        let user_id = roost_users::new_user_id(localpart, server)?;
+        let account = NewAccount { admin, ..NewAccount::new(user_id.clone(), Some(password)) };
+        self.users.create(account).await?;
+        Ok(user_id)
+    }
+
+    /// The registration token for the first account: the one that is there, or a new one.
+    pub async fn first_token(&self) -> Result<String, roost_users::Error> {
+        for token in self.users.registration_tokens().await? {
+            if self.users.registration_token_is_valid(&token.token).await? {
+                return Ok(token.token);
+            }
+        }
+        self.users
+            .create_registration_token(NewRegistrationToken {
+                uses_allowed: Some(1),
+                ..NewRegistrationToken::default()
+            })
+            .await
     }
 
     /// Ends the background loops and closes the database.

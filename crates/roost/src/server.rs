@@ -61,6 +61,8 @@ impl Server {
         let state = State::new(Parts {
             world: world.clone(),
             workers: house.workers.clone(),
+            rooms: house.rooms.clone(),
+            users: house.users.clone(),
             settings: settings(config)?,
             limits: limits(config, &world),
             metrics_text,
