@@ -26,6 +26,7 @@ use self::{
     param::Param,
 };
 
+mod catalogue;
 mod link;
 mod migrate;
 mod param;

@@ -16,7 +16,9 @@ use rusqlite::{
 use tokio::sync::Semaphore;
 
 use crate::{
-    Durability, Error, Position, Read, Row, Value, migrations, params,
+    Durability, Error, Position, Read, Row, Value,
+    copy::{Catalogue, Kind, Table},
+    migrations, params,
     sql::{self, Dialect},
     statements,
     transaction::{Each, Group, Session},
@@ -72,7 +74,8 @@ impl Sqlite {
         Self { connection, texts: RefCell::default(), fault: RefCell::default() }
     }
 
-    /// The plain connection, for what needs no closures.
+    /// The plain connection.
+    #[cfg(test)]
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
     }
@@ -303,6 +306,42 @@ impl Sqlite {
             self.execute(deferred.sql, &params)?;
         }
         Ok(Some(Position(head)))
+    }
+}
+
+impl Catalogue for Sqlite {
+    fn tables(&self) -> Result<Vec<Table>, Error> {
+        let names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
+        let columns = "SELECT name, type, pk FROM pragma_table_info(?1) ORDER BY name";
+        let names: Vec<String> =
+            self.connection.prepare(names)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let mut columns = self.connection.prepare(columns)?;
+        let table = |name: String| {
+            let found: Vec<(String, String, i64)> = columns
+                .query_map([&name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+                .collect::<Result<_, _>>()?;
+            let mut key: Vec<(i64, String)> =
+                found.iter().filter(|(_, _, at)| *at > 0).map(|(name, _, at)| (*at, name.clone())).collect();
+            key.sort();
+            let columns = found.into_iter().map(|(name, kind, _)| Some((name, kind_of(&kind)?)));
+            let columns = columns.collect::<Option<_>>().ok_or(Error::Inconsistent("a column of an unknown type"))?;
+            Ok(Table { name, columns, key: key.into_iter().map(|(_, name)| name).collect() })
+        };
+        names.into_iter().map(table).collect()
+    }
+
+    fn begin_snapshot(&self) -> Result<(), Error> {
+        Ok(self.connection.execute_batch("BEGIN")?)
+    }
+}
+
+fn kind_of(name: &str) -> Option<Kind> {
+    match name {
+        "BIGINT" => Some(Kind::Int),
+        "BOOLEAN" => Some(Kind::Bool),
+        "TEXT" => Some(Kind::Text),
+        "BLOB" => Some(Kind::Bytes),
+        _ => None,
     }
 }
 

@@ -6,6 +6,8 @@ pub(crate) const ALL: &[(&str, &[(&str, &str)])] = &[
     ("account_data", crate::account_data::STATEMENTS),
     ("accounts", crate::accounts::STATEMENTS),
     ("aliases", crate::aliases::STATEMENTS),
+    ("copy", crate::copy::STATEMENTS),
+    ("cursors", crate::cursors::STATEMENTS),
     ("devices", crate::devices::STATEMENTS),
     ("events", crate::events::STATEMENTS),
     ("filters", crate::filters::STATEMENTS),

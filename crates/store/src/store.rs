@@ -11,7 +11,7 @@ use roost_world::World;
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    Database, Durability, Error, Follower, Generation, Options, Position, Read, Sequence, Tx,
+    Database, Durability, Error, Follower, Generation, Options, Position, Read, Sequence, Tx, copy,
     frontier::Frontier,
     generation, log, params,
     postgres::{self, Postgres},
@@ -253,6 +253,7 @@ fn drive<E: Engine>(
 }
 
 fn first_frontier(engine: &impl Engine, options: &Options, world: &World) -> Result<Arc<Frontier>, Error> {
+    copy::refuse_unfinished(engine, "the database is an unfinished copy; run `roost db copy` again")?;
     let read = Read::new(engine);
     let (_, generation, _) = log::head(&read)?;
     if generation == Generation(0) {
