@@ -149,6 +149,12 @@ impl Vision {
         self.own.iter().any(|(_, membership)| *membership == Membership::Join)
     }
 
+    /// Whether the user joined at an index with `after < index <= up_to`.
+    #[must_use]
+    pub fn joins_within(&self, after: i64, up_to: i64) -> bool {
+        self.own.iter().any(|(idx, membership)| *membership == Membership::Join && *idx > after && *idx <= up_to)
+    }
+
     /// Which of the room's states the user may see.
     #[must_use]
     pub fn sight(&self) -> Sight {

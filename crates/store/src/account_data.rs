@@ -6,6 +6,7 @@ statements! {
     GET = "SELECT content FROM account_data WHERE user_no = $1 AND room_no = $2 AND kind = $3";
     CHANGED = "SELECT room_no, kind, content, position FROM account_data \
         WHERE user_no = $1 AND position > $2 AND position <= $3 ORDER BY position, room_no, kind";
+    LAST_POSITION = "SELECT MAX(position) FROM account_data WHERE user_no = $1";
     SIZE = "SELECT COUNT(*) FROM account_data WHERE user_no = $1";
     SET = "INSERT INTO account_data (user_no, room_no, kind, content, position) VALUES ($1, $2, $3, $4, 0) \
         ON CONFLICT (user_no, room_no, kind) DO UPDATE SET content = excluded.content";
@@ -70,4 +71,10 @@ pub fn set(tx: &Tx<'_>, user: UserNo, room: Option<RoomNo>, kind: &str, content:
 pub fn delete_all(tx: &Tx<'_>, user: UserNo) -> Result<(), Error> {
     tx.execute(DELETE_ALL, params![user])?;
     Ok(())
+}
+
+/// The position of the last change of a user's account data.
+pub fn last_position(read: &Read<'_>, user: UserNo) -> Result<Position, Error> {
+    let last = read.one(LAST_POSITION, params![user], |row| row.get::<Option<Position>>(0))?;
+    Ok(last.flatten().unwrap_or(Position::START))
 }

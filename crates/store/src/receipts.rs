@@ -1,5 +1,7 @@
 //! Receipts: how far users have read, the latest of each user, room, kind and thread.
 
+use std::collections::HashMap;
+
 use ruma::{OwnedEventId, OwnedUserId};
 
 use crate::{Change, Error, Position, Read, RoomNo, Row, Tx, UserNo, params, statements};
@@ -11,6 +13,7 @@ statements! {
         ORDER BY r.room_no, r.event_id, r.user_no";
     OF_USER = "SELECT r.room_no, r.user_no, u.user_id, r.private, r.thread, r.event_id, r.ts \
         FROM receipts r JOIN users_no u ON u.user_no = r.user_no WHERE r.room_no = $1 AND r.user_no = $2 ORDER BY r.thread";
+    LAST_POSITIONS = "SELECT value, (SELECT MAX(position) FROM receipts WHERE room_no = value) FROM ints($1)";
     SET = "INSERT INTO receipts (room_no, user_no, private, thread, event_id, ts, position) \
         VALUES ($1, $2, $3, $4, $5, $6, position($7)) \
         ON CONFLICT (room_no, user_no, private, thread) \
@@ -93,4 +96,12 @@ pub fn set(tx: &Tx<'_>, new: &NewReceipt<'_>, now_ms: u64) {
     let slot = tx.log(Change::Receipt { room: new.room, user: new.user, private: new.private });
     let thread = new.thread.unwrap_or_default();
     tx.at_position(slot, SET, params![new.room, new.user, new.private, thread, new.event_id, now_ms]);
+}
+
+/// The position of the last receipt of each room.
+pub fn last_positions(read: &Read<'_>, rooms: &[RoomNo]) -> Result<HashMap<RoomNo, Position>, Error> {
+    let found = read.all(LAST_POSITIONS, params![rooms], |row| {
+        Ok((row.get(0)?, row.get::<Option<Position>>(1)?.unwrap_or(Position::START)))
+    })?;
+    Ok(found.into_iter().collect())
 }

@@ -1,5 +1,7 @@
 //! Histories: which event stands at which index, and at which position of the log it became visible.
 
+use std::collections::HashMap;
+
 use crate::{Error, EventNo, Position, Read, RoomNo, Row, Slot, Tx, params, statements};
 
 /// A place in a room's history with its event.
@@ -18,6 +20,7 @@ statements! {
     BACKWARDS = "SELECT idx, event_no, position FROM timeline WHERE room_no = $1 AND segment = $2 AND idx <= $3 AND idx > $4 ORDER BY idx DESC LIMIT $5";
     FORWARDS = "SELECT idx, event_no, position FROM timeline WHERE room_no = $1 AND segment = $2 AND idx > $3 AND idx <= $4 ORDER BY idx LIMIT $5";
     INDEX_AT = "SELECT idx FROM timeline WHERE room_no = $1 AND position <= $2 ORDER BY position DESC LIMIT 1";
+    LAST_POSITIONS = "SELECT value, (SELECT MAX(position) FROM timeline WHERE room_no = value) FROM ints($1)";
 }
 
 fn entry(row: &Row<'_>) -> Result<Entry, Error> {
@@ -56,4 +59,12 @@ pub fn forwards(
 /// The index of the last event at or before a position of the log; `None` when there was none yet.
 pub fn index_at(read: &Read<'_>, room: RoomNo, position: Position) -> Result<Option<i64>, Error> {
     read.one(INDEX_AT, params![room, position], |row| row.get(0))
+}
+
+/// The position of the last event of each room.
+pub fn last_positions(read: &Read<'_>, rooms: &[RoomNo]) -> Result<HashMap<RoomNo, Position>, Error> {
+    let found = read.all(LAST_POSITIONS, params![rooms], |row| {
+        Ok((row.get(0)?, row.get::<Option<Position>>(1)?.unwrap_or(Position::START)))
+    })?;
+    Ok(found.into_iter().collect())
 }
