@@ -2,6 +2,7 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/>
 
+mod absent;
 mod account;
 mod account_data;
 mod capabilities;
@@ -9,7 +10,9 @@ mod devices;
 mod filter;
 mod login;
 mod profile;
+mod push_rules;
 mod register;
+mod sync;
 mod tags;
 mod versions;
 
@@ -20,6 +23,7 @@ use crate::State;
 /// Every endpoint of the Client-Server API.
 pub(crate) fn routes() -> Router<State> {
     Router::new()
+        .merge(absent::routes())
         .merge(account::routes())
         .merge(account_data::routes())
         .merge(capabilities::routes())
@@ -27,7 +31,9 @@ pub(crate) fn routes() -> Router<State> {
         .merge(filter::routes())
         .merge(login::routes())
         .merge(profile::routes())
+        .merge(push_rules::routes())
         .merge(register::routes())
+        .merge(sync::routes())
         .merge(tags::routes())
         .merge(versions::routes())
 }

@@ -181,3 +181,36 @@ impl IntoResponse for Error {
         response
     }
 }
+
+impl From<roost_users::PushRuleError> for Error {
+    fn from(error: roost_users::PushRuleError) -> Self {
+        use roost_users::PushRuleError as E;
+
+        let text = error.to_string();
+        let (status, errcode) = match error {
+            E::Store(_) => return Self::internal(error),
+            E::NotFound => return Self::not_found(text),
+            E::NoSuchNeighbour(_) => (StatusCode::BAD_REQUEST, ErrCode::Unknown),
+            E::InvalidId(_) | E::Invalid(_) => (StatusCode::BAD_REQUEST, ErrCode::InvalidParam),
+            E::Missing(_) => (StatusCode::BAD_REQUEST, ErrCode::MissingParam),
+            E::TooLarge(_) => return Self::too_large(text),
+        };
+        Self::new(status, errcode, text)
+    }
+}
+
+impl From<roost_sync::Error> for Error {
+    fn from(error: roost_sync::Error) -> Self {
+        // Nothing that a client asks of /sync can be wrong at this point.
+        Self::internal(error)
+    }
+}
+
+impl From<roost_sync::FilterError> for Error {
+    fn from(error: roost_sync::FilterError) -> Self {
+        match &error {
+            roost_sync::FilterError::NotJson(_) => Self::not_json(error.to_string()),
+            roost_sync::FilterError::Malformed(_) => Self::bad_json(error.to_string()),
+        }
+    }
+}

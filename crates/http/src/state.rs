@@ -30,6 +30,8 @@ pub struct Parts {
     pub rooms: Rooms,
     /// Accounts, sessions, devices, profiles, account data.
     pub users: Users,
+    /// What clients see of the changes here.
+    pub sync: roost_sync::Sync,
     /// What the configuration says about HTTP.
     pub settings: Settings,
     /// The rate limits.

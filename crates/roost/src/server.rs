@@ -63,6 +63,13 @@ impl Server {
             workers: house.workers.clone(),
             rooms: house.rooms.clone(),
             users: house.users.clone(),
+            sync: roost_sync::Sync::open(
+                house.store.clone(),
+                house.rooms.clone(),
+                house.users.clone(),
+                world.clone(),
+                &house.workers,
+            ),
             settings: settings(config)?,
             limits: limits(config, &world),
             metrics_text,
