@@ -1,0 +1,8 @@
+//! The event crate against other implementations and the specification's data.
+
+mod examples;
+mod fuzzed;
+mod generate;
+mod oracle;
+mod ruma_signatures;
+mod synapse;
