@@ -22,6 +22,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "sqlite", budget_minutes: 12, run: sqlite },
     Stage { name: "postgres", budget_minutes: 5, run: postgres },
     Stage { name: "oracle", budget_minutes: 3, run: oracle },
+    Stage { name: "endpoints", budget_minutes: 1, run: endpoints },
     Stage { name: "e2e", budget_minutes: 5, run: e2e },
 ];
 
@@ -106,11 +107,17 @@ fn oracle() -> Result<(), String> {
     )
 }
 
+/// Which operations of the specification the built binary serves, beside the committed list.
+fn endpoints() -> Result<(), String> {
+    script("install-test-tools", &["python"])?;
+    let binary = built()?;
+    finish(Command::new(crate::root().join("conformance/run")).arg("endpoints").env("ROOST_BINARY", binary))
+}
+
 /// Two client SDKs of other people, through the built binary, on both engines.
 fn e2e() -> Result<(), String> {
     script("install-test-tools", &["postgres", "e2e"])?;
-    cargo(&["build", "--locked", "--package", "roost"], &[])?;
-    let binary = target().join("debug/roost");
+    let binary = built()?;
     for database in ["sqlite", "postgres"] {
         let mut command = Command::new(crate::root().join("e2e/run"));
         command.arg("--server").arg(&binary).args(["--database", database]);
@@ -163,6 +170,12 @@ fn script<A: AsRef<OsStr>>(name: &str, arguments: &[A]) -> Result<(), String> {
 
 fn scripts() -> PathBuf {
     crate::root().join("scripts")
+}
+
+/// The binary, built.
+fn built() -> Result<PathBuf, String> {
+    cargo(&["build", "--locked", "--package", "roost"], &[])?;
+    Ok(target().join("debug/roost"))
 }
 
 /// Where cargo builds.
