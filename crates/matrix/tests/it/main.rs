@@ -1,5 +1,7 @@
 //! The event crate against other implementations and the specification's data.
 
+mod auth;
+mod dag;
 mod examples;
 mod fuzzed;
 mod generate;
