@@ -13,3 +13,4 @@ pub mod push;
 pub mod room_version;
 pub mod server_acl;
 pub mod signing;
+pub mod state_res;

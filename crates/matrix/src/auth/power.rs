@@ -316,6 +316,11 @@ impl PowerLevels {
         self.creation.above_all.iter().any(|creator| **creator == *user.as_str())
     }
 
+    /// As state resolution sees the sender of an event: a level that can not be read counts as none.
+    pub(crate) fn for_sender(&self, sender: &UserId) -> Level {
+        self.user(sender.as_str()).unwrap_or(Level::Finite(0))
+    }
+
     pub(super) fn user(&self, user: &str) -> Result<Level, Denied> {
         if self.creation.above_all.iter().any(|creator| **creator == *user) {
             return Ok(Level::Infinite);

@@ -11,43 +11,43 @@ use roost_matrix::{
 use serde_json::{Value, json};
 
 /// A room state.
-pub type State = BTreeMap<(String, String), OwnedEventId>;
+pub(crate) type State = BTreeMap<(String, String), OwnedEventId>;
 
 /// What an event says; the rest follows from where it is put.
 #[derive(Debug, Clone)]
-pub struct Said<'a> {
-    pub sender: &'a str,
-    pub kind: &'a str,
-    pub state_key: Option<&'a str>,
-    pub content: Value,
+pub(crate) struct Said<'a> {
+    pub(crate) sender: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) state_key: Option<&'a str>,
+    pub(crate) content: Value,
 }
 
 /// The events of one room.
 #[derive(Debug, Clone)]
-pub struct Dag {
-    pub rules: &'static Rules,
-    pub room_id: Option<OwnedRoomId>,
-    pub events: BTreeMap<OwnedEventId, Pdu>,
+pub(crate) struct Dag {
+    pub(crate) rules: &'static Rules,
+    pub(crate) room_id: Option<OwnedRoomId>,
+    pub(crate) events: BTreeMap<OwnedEventId, Pdu>,
     /// Where the time of the next event starts from.
-    pub now: u64,
+    pub(crate) now: u64,
     made: u64,
 }
 
 impl Dag {
     /// A room that does not even have its create event.
-    pub fn empty(version: RoomVersion) -> Self {
+    pub(crate) fn empty(version: RoomVersion) -> Self {
         let rules = version.rules();
         let room_id = rules.auth.create_is_auth_event.then(|| OwnedRoomId::try_from("!room:a.example").unwrap());
         Self { rules, room_id, events: BTreeMap::new(), now: 1_000, made: 0 }
     }
 
     /// A room with the create event of `@creator:a.example`.
-    pub fn new(version: RoomVersion) -> (Self, State) {
+    pub(crate) fn new(version: RoomVersion) -> (Self, State) {
         Self::created(version, json!({}))
     }
 
     /// The same with some content in the create event.
-    pub fn created(version: RoomVersion, mut content: Value) -> (Self, State) {
+    pub(crate) fn created(version: RoomVersion, mut content: Value) -> (Self, State) {
         let mut dag = Self::empty(version);
         content["room_version"] = version.as_str().into();
         if dag.rules.auth.creator_in_content {
@@ -60,13 +60,13 @@ impl Dag {
         (dag, state)
     }
 
-    pub fn get(&self, state: &State, kind: &str, state_key: &str) -> Option<Pdu> {
+    pub(crate) fn get(&self, state: &State, kind: &str, state_key: &str) -> Option<Pdu> {
         let id = state.get(&(kind.to_owned(), state_key.to_owned()))?;
         self.events.get(id).cloned()
     }
 
     /// The auth events that an event of this shape has in a state.
-    pub fn auth_events(&self, said: &Said<'_>, state: &State) -> Vec<OwnedEventId> {
+    pub(crate) fn auth_events(&self, said: &Said<'_>, state: &State) -> Vec<OwnedEventId> {
         let sender = <&UserId>::try_from(said.sender).unwrap();
         auth_types(self.rules, said.kind, sender, said.state_key, &said.content.to_string())
             .into_iter()
@@ -75,7 +75,7 @@ impl Dag {
     }
 
     /// Makes an event with these links, without asking whether it is allowed.
-    pub fn put(&mut self, said: &Said<'_>, prev: &[OwnedEventId], auth: &[OwnedEventId]) -> Pdu {
+    pub(crate) fn put(&mut self, said: &Said<'_>, prev: &[OwnedEventId], auth: &[OwnedEventId]) -> Pdu {
         let json = self.json(said, prev, auth);
         let pdu = Pdu::parse(json.to_string().as_bytes(), self.rules).unwrap_or_else(|error| panic!("{error}: {json}"));
         self.events.insert(pdu.event_id().to_owned(), pdu.clone());
@@ -83,7 +83,7 @@ impl Dag {
     }
 
     /// The same, as bytes for other implementations.
-    pub fn json(&mut self, said: &Said<'_>, prev: &[OwnedEventId], auth: &[OwnedEventId]) -> Value {
+    pub(crate) fn json(&mut self, said: &Said<'_>, prev: &[OwnedEventId], auth: &[OwnedEventId]) -> Value {
         self.made += 1;
         self.now += 1;
         let server = said.sender.split_once(':').map_or("", |(_, server)| server);
@@ -119,7 +119,7 @@ impl Dag {
     }
 
     /// Makes an event on a state, citing what it should, and puts it into the state.
-    pub fn say(&mut self, said: &Said<'_>, prev: &[OwnedEventId], state: &mut State) -> Pdu {
+    pub(crate) fn say(&mut self, said: &Said<'_>, prev: &[OwnedEventId], state: &mut State) -> Pdu {
         let auth = self.auth_events(said, state);
         let pdu = self.put(said, prev, &auth);
         if let Some(key) = said.state_key {
@@ -129,7 +129,7 @@ impl Dag {
     }
 
     /// The auth chain of some events, themselves not included unless one cites another.
-    pub fn auth_chain<'a>(
+    pub(crate) fn auth_chain<'a>(
         &self,
         from: impl IntoIterator<Item = &'a EventId>,
     ) -> std::collections::BTreeSet<OwnedEventId> {
@@ -147,11 +147,11 @@ impl Dag {
 }
 
 /// A state event's words.
-pub fn state_event<'a>(sender: &'a str, kind: &'a str, state_key: &'a str, content: Value) -> Said<'a> {
+pub(crate) fn state_event<'a>(sender: &'a str, kind: &'a str, state_key: &'a str, content: Value) -> Said<'a> {
     Said { sender, kind, state_key: Some(state_key), content }
 }
 
 /// A membership event's words.
-pub fn member<'a>(sender: &'a str, target: &'a str, membership: &str) -> Said<'a> {
+pub(crate) fn member<'a>(sender: &'a str, target: &'a str, membership: &str) -> Said<'a> {
     state_event(sender, "m.room.member", target, json!({"membership": membership}))
 }

@@ -7,4 +7,6 @@ mod fuzzed;
 mod generate;
 mod oracle;
 mod ruma_signatures;
+mod state_res;
+mod story;
 mod synapse;

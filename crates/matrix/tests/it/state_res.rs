@@ -1,0 +1,6 @@
+//! State resolution.
+
+mod chains;
+mod convergence;
+mod examples;
+pub(crate) mod memory;
