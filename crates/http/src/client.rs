@@ -11,9 +11,11 @@ mod filter;
 mod login;
 mod profile;
 mod push_rules;
+mod receipts;
 mod register;
 mod sync;
 mod tags;
+mod typing;
 mod versions;
 
 use axum::Router;
@@ -32,8 +34,10 @@ pub(crate) fn routes() -> Router<State> {
         .merge(login::routes())
         .merge(profile::routes())
         .merge(push_rules::routes())
+        .merge(receipts::routes())
         .merge(register::routes())
         .merge(sync::routes())
         .merge(tags::routes())
+        .merge(typing::routes())
         .merge(versions::routes())
 }

@@ -74,7 +74,7 @@ impl House {
         let rooms = Rooms::open(store.clone(), identity, options, world.clone());
         let hash_cost = HashCost { memory_kib: config.passwords.memory_kib, passes: config.passwords.iterations };
         let options = roost_users::Options { hash_cost, ..roost_users::Options::new(server_name) };
-        let users = Users::open(store.clone(), options, world.clone(), &workers).await?;
+        let users = Users::open(store.clone(), rooms.clone(), options, world.clone(), &workers).await?;
         Ok(Self { world, workers, store, rooms, users })
     }
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use roost_matrix::ids::RoomId;
+use roost_rooms::Rooms;
 use roost_store::{Read, RoomNo, UserNo, account_data};
 use serde_json::value::RawValue;
 
@@ -57,12 +58,16 @@ impl Tags {
 }
 
 /// The number of a room that is known here.
-pub(crate) fn room_no(_read: &Read<'_>, _room_id: &RoomId) -> Result<RoomNo, Error> {
-    Err(Error::UnknownRoom)
+pub(crate) fn room_no(rooms: &Rooms, read: &Read<'_>, room_id: &RoomId) -> Result<RoomNo, Error> {
+    match rooms.room_in(read, room_id) {
+        Ok(room) => Ok(room.no),
+        Err(roost_rooms::Error::UnknownRoom) => Err(Error::UnknownRoom),
+        Err(error) => Err(error.into()),
+    }
 }
 
-fn room_of(read: &Read<'_>, room_id: Option<&RoomId>) -> Result<Option<RoomNo>, Error> {
-    room_id.map(|room_id| room_no(read, room_id)).transpose()
+fn room_of(rooms: &Rooms, read: &Read<'_>, room_id: Option<&RoomId>) -> Result<Option<RoomNo>, Error> {
+    room_id.map(|room_id| room_no(rooms, read, room_id)).transpose()
 }
 
 /// The type, when it is one of the server's.
@@ -79,7 +84,8 @@ impl Users {
         kind: &str,
     ) -> Result<Option<String>, Error> {
         let (room_id, kind) = (room_id.map(ToOwned::to_owned), kind.to_owned());
-        let read = self.0.store.read(move |read| match room_of(read, room_id.as_deref()) {
+        let rooms = self.0.rooms.clone();
+        let read = self.0.store.read(move |read| match room_of(&rooms, read, room_id.as_deref()) {
             Ok(room) => Ok(account_data::get(read, user, room, &kind)?),
             // Nothing can have been kept for it.
             Err(Error::UnknownRoom) => Ok(None),
@@ -114,8 +120,9 @@ impl Users {
             return Err(Error::AccountDataType);
         }
         let (room_id, kind) = (room_id.map(ToOwned::to_owned), kind.to_owned());
+        let rooms = self.0.rooms.clone();
         let write = self.0.store.write(move |tx| {
-            let room = room_of(tx, room_id.as_deref())?;
+            let room = room_of(&rooms, tx, room_id.as_deref())?;
             let known = account_data::get(tx, user, room, &kind)?.is_some();
             if !known && account_data::count(tx, user)? >= MAX_PIECES {
                 return Err(Error::TooMuchAccountData);
@@ -128,7 +135,8 @@ impl Users {
     /// The tags that a user has put on a room.
     pub async fn tags(&self, user: UserNo, room_id: &RoomId) -> Result<BTreeMap<String, Box<RawValue>>, Error> {
         let room_id = room_id.to_owned();
-        let read = self.0.store.read(move |read| match room_no(read, &room_id) {
+        let rooms = self.0.rooms.clone();
+        let read = self.0.store.read(move |read| match room_no(&rooms, read, &room_id) {
             Ok(room) => Ok(Tags::load(read, user, room)?.tags),
             Err(Error::UnknownRoom) => Ok(BTreeMap::new()),
             Err(error) => Err(error),
@@ -142,8 +150,9 @@ impl Users {
             return Err(Error::TagName);
         }
         let (room_id, tag) = (room_id.to_owned(), tag.to_owned());
+        let rooms = self.0.rooms.clone();
         let write = self.0.store.write(move |tx| {
-            let room = room_no(tx, &room_id)?;
+            let room = room_no(&rooms, tx, &room_id)?;
             let mut content = Tags::load(tx, user, room)?;
             if content.tags.len() >= MAX_TAGS && !content.tags.contains_key(&tag) {
                 return Err(Error::TooManyTags);
@@ -157,8 +166,9 @@ impl Users {
     /// Takes a tag off a room, if it is there.
     pub async fn delete_tag(&self, user: UserNo, room_id: &RoomId, tag: &str) -> Result<(), Error> {
         let (room_id, tag) = (room_id.to_owned(), tag.to_owned());
+        let rooms = self.0.rooms.clone();
         let write = self.0.store.write(move |tx| {
-            let room = match room_no(tx, &room_id) {
+            let room = match room_no(&rooms, tx, &room_id) {
                 Err(Error::UnknownRoom) => return Ok(()),
                 room => room?,
             };

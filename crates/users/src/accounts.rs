@@ -2,9 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::{StreamExt as _, stream};
 use roost_matrix::ids::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use roost_store::{
-    Read, UserNo, account_data, accounts, devices, filters, profiles, registration_tokens, sessions, users_no,
+    Membership, Read, RoomNo, UserNo, account_data, accounts, devices, filters, memberships, profiles,
+    registration_tokens, sessions, users_no,
 };
 use roost_world::Stop;
 
@@ -15,6 +17,9 @@ use crate::{Error, MAX_PASSWORD_BYTES, Tokens, Users, sessions::NewTokens};
 /// The longest device id and device name, in bytes.
 const MAX_DEVICE_ID_BYTES: usize = 255;
 const MAX_DEVICE_NAME_BYTES: usize = 1024;
+
+/// How many rooms are left at the same time.
+const ROOMS_AT_ONCE: usize = 32;
 
 /// How long to wait before trying again to take a deactivated user out of their rooms.
 const DEPARTURE_RETRY: Duration = Duration::from_secs(60);
@@ -254,8 +259,33 @@ impl Users {
 
     /// Takes a deactivated user out of their rooms.
     async fn depart(&self, user: UserNo, user_id: &UserId) -> Result<(), Error> {
-        let _ = user_id;
+        self.leave_everywhere(user, user_id).await?;
         self.0.store.write(move |tx| Ok::<_, Error>(accounts::departed(tx, user)?)).await
+    }
+
+    /// Leaves the rooms that a user is in, and declines and takes back what is open.
+    async fn leave_everywhere(&self, user: UserNo, user_id: &UserId) -> Result<(), Error> {
+        let rooms = self.0.rooms.clone();
+        let read = self.0.store.read(move |read| {
+            let rows = memberships::of_user(read, user)?;
+            let open = [Membership::Join, Membership::Invite, Membership::Knock];
+            let open: Vec<RoomNo> =
+                rows.iter().filter(|row| open.contains(&row.membership)).map(|row| row.room).collect();
+            Ok::<_, Error>(rooms.rooms_in(read, &open)?.iter().map(|room| room.id.clone()).collect::<Vec<_>>())
+        });
+        let open = read.await?;
+        let mut left = stream::iter(open)
+            .map(|room| async move { self.0.rooms.leave(&room, user_id, None).await })
+            .buffer_unordered(ROOMS_AT_ONCE);
+        let mut failure = None;
+        while let Some(result) = left.next().await {
+            match result {
+                // The rules of a room can forbid even that; trying again would not help.
+                Ok(_) | Err(roost_rooms::Error::Forbidden(_) | roost_rooms::Error::UnknownRoom) => {}
+                Err(error) => failure = Some(error),
+            }
+        }
+        failure.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Finishes the departures that a crash or an error has interrupted.

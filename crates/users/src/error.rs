@@ -6,6 +6,9 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] roost_store::Error),
+    /// The room engine refused or failed.
+    #[error(transparent)]
+    Rooms(#[from] roost_rooms::Error),
     /// A password could not be hashed or compared; never the user's fault.
     #[error("passwords can not be hashed at the moment")]
     Hashing,

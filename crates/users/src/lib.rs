@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use roost_matrix::ids::{OwnedServerName, ServerName};
+use roost_rooms::Rooms;
 use roost_store::Store;
 use roost_world::{Workers, World};
 
@@ -18,6 +19,7 @@ mod names;
 mod password;
 mod profiles;
 mod push_rules;
+mod receipts;
 mod registration_tokens;
 mod sessions;
 mod typing;
@@ -28,8 +30,9 @@ pub use devices::Device;
 pub use error::Error;
 pub use names::{local_user_id, new_user_id};
 pub use password::{HashCost, MAX_PASSWORD_BYTES};
-pub use push_rules::{Neighbours, NewPushRule, PushRule, PushRuleError, PushRuleKind, PushRules, PushRuleset};
 pub use profiles::{Field, MAX_PROFILE_BYTES};
+pub use push_rules::{Neighbours, NewPushRule, PushRule, PushRuleError, PushRuleKind, PushRules, PushRuleset};
+pub use receipts::{Markers, ReceiptKind};
 pub use registration_tokens::NewRegistrationToken;
 pub use roost_store::registration_tokens::RegistrationToken;
 pub use sessions::{Authentication, DEFAULT_ACCESS_TOKEN_LIFETIME, Known, Session, Sessions, Tokens};
@@ -68,6 +71,7 @@ pub struct Users(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     store: Store,
+    rooms: Rooms,
     world: World,
     server_name: OwnedServerName,
     hasher: password::Hasher,
@@ -77,12 +81,19 @@ struct Inner {
 
 impl Users {
     /// Opens the door, and starts the workers behind it.
-    pub async fn open(store: Store, options: Options, world: World, workers: &Workers) -> Result<Self, Error> {
+    pub async fn open(
+        store: Store,
+        rooms: Rooms,
+        options: Options,
+        world: World,
+        workers: &Workers,
+    ) -> Result<Self, Error> {
         let hasher = password::Hasher::new(options.hash_cost, world.clone()).await?;
         let sessions =
             Sessions::new(store.clone(), world.clone(), options.access_token_lifetime, options.cached_sessions);
         let typing = Typing::new(world.clone());
-        let users = Self(Arc::new(Inner { store, world, server_name: options.server_name, hasher, sessions, typing }));
+        let users =
+            Self(Arc::new(Inner { store, rooms, world, server_name: options.server_name, hasher, sessions, typing }));
         let typing = users.typing().clone();
         workers.start_future("typing", |stop| typing.expire(stop));
         let sessions = users.sessions().clone();

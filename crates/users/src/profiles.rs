@@ -4,8 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use roost_matrix::ids::{MxcUri, UserId};
-use roost_store::{UserNo, accounts, profiles};
+use futures_util::{StreamExt as _, stream};
+use roost_matrix::ids::{MxcUri, OwnedRoomId, UserId};
+use roost_rooms::MemberProfile;
+use roost_store::{
+    Membership, RoomNo, UserNo, accounts, memberships,
+    profiles::{self, Names},
+};
 use serde_json::value::RawValue;
 
 use crate::{Error, Users};
@@ -179,8 +184,43 @@ impl Users {
         if !field.is_in_rooms() {
             return Ok(());
         }
-        let _ = (user, user_id);
-        Ok(())
+        let (users, user_id) = (self.clone(), user_id.to_owned());
+        // The client may go away meanwhile; the rooms are told all the same.
+        let telling = self.in_background("profile", async move {
+            let mut told = None;
+            loop {
+                let (names, joined) = users.names_and_rooms(user).await?;
+                if told.as_ref() == Some(&names) {
+                    return Ok(());
+                }
+                let profile =
+                    MemberProfile { displayname: names.displayname.clone(), avatar_url: names.avatar_url.clone() };
+                stream::iter(joined)
+                    .for_each_concurrent(ROOMS_AT_ONCE, |room| users.tell_room(&user_id, room, &profile))
+                    .await;
+                // A change that came meanwhile may have been overtaken in some rooms: then once more.
+                told = Some(names);
+            }
+        });
+        telling.await.unwrap_or(Ok(()))
+    }
+
+    async fn names_and_rooms(&self, user: UserNo) -> Result<(Names, Vec<OwnedRoomId>), Error> {
+        let rooms = self.0.rooms.clone();
+        let read = self.0.store.read(move |read| {
+            let joined = memberships::of_user_as(read, user, Membership::Join)?;
+            let joined: Vec<RoomNo> = joined.iter().map(|row| row.room).collect();
+            let ids = rooms.rooms_in(read, &joined)?.iter().map(|room| room.id.clone()).collect();
+            Ok::<_, Error>((profiles::names(read, user)?, ids))
+        });
+        read.await
+    }
+
+    async fn tell_room(&self, user_id: &UserId, room: OwnedRoomId, profile: &MemberProfile) {
+        // A room may not let its members change anything; the profile itself is changed all the same.
+        if let Err(error) = self.0.rooms.update_profile(&room, user_id, profile).await {
+            tracing::info!(%error, %room, %user_id, "a room was not told of a new profile");
+        }
     }
 }
 

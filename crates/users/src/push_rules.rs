@@ -182,9 +182,13 @@ impl PushRules {
 
     /// Takes in the server's rules as they are today: those that the user has not seen yet, and new conditions of the others.
     fn adopt(&mut self, defaults: &Self) {
-        for kind in
-            [PushRuleKind::Override, PushRuleKind::Content, PushRuleKind::Room, PushRuleKind::Sender, PushRuleKind::Underride]
-        {
+        for kind in [
+            PushRuleKind::Override,
+            PushRuleKind::Content,
+            PushRuleKind::Room,
+            PushRuleKind::Sender,
+            PushRuleKind::Underride,
+        ] {
             let list = self.global.of_kind_mut(kind);
             let (servers, users): (Vec<_>, Vec<_>) = std::mem::take(list).into_iter().partition(|rule| rule.default);
             let mut today: Vec<_> = defaults.global.of_kind(kind).to_vec();
@@ -241,7 +245,8 @@ impl PushRules {
                 rule.conditions = Some(conditions(new.conditions.clone().unwrap_or_default())?);
             }
             PushRuleKind::Content => {
-                rule.pattern = Some(new.pattern.clone().ok_or(PushRuleError::Missing("A content rule needs a pattern"))?);
+                rule.pattern =
+                    Some(new.pattern.clone().ok_or(PushRuleError::Missing("A content rule needs a pattern"))?);
             }
             PushRuleKind::Room | PushRuleKind::Sender => {}
         }
@@ -270,9 +275,7 @@ impl PushRules {
             rule.enabled = removed.enabled;
         }
         let place = match (neighbour, present) {
-            (Some(neighbour), _) => {
-                list.iter().position(|rule| rule.rule_id == *neighbour).map_or(0, |at| at + behind)
-            }
+            (Some(neighbour), _) => list.iter().position(|rule| rule.rule_id == *neighbour).map_or(0, |at| at + behind),
             (None, Some(present)) => present,
             (None, None) => list.iter().take_while(|rule| rule.rule_id == MASTER).count(),
         };

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use roost_matrix::signing::KeyPair;
+use roost_rooms::{Identity, Rooms};
 use roost_store::testing::TestStore;
 use roost_world::{BoxFuture, Clock, Workers, World};
 use tokio::sync::watch;
@@ -9,6 +11,7 @@ use tokio::sync::watch;
 use crate::{HashCost, LoggedIn, NewAccount, NewDevice, Options, Users, new_user_id};
 
 mod accounts;
+mod rooms;
 mod sessions;
 
 /// A clock that goes when told.
@@ -47,6 +50,7 @@ impl Clock for ManualClock {
 
 pub(crate) struct House {
     pub(crate) users: Users,
+    pub(crate) rooms: Rooms,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) store: TestStore,
 }
@@ -57,9 +61,12 @@ pub(crate) async fn house() -> House {
     let world = World { clock: clock.clone(), ..roost_store::testing::world() };
     let mut options = Options::new("example.org".try_into().expect("a server name"));
     options.hash_cost = HashCost::CHEAPEST;
+    let identity =
+        Identity { server_name: options.server_name.clone(), key: Arc::new(KeyPair::from_seed([7; 32], "test")) };
+    let rooms = Rooms::open((*store).clone(), identity, roost_rooms::Options::default(), world.clone());
     let workers = Workers::new(world.clone());
-    let users = Users::open((*store).clone(), options, world, &workers).await.expect("the users open");
-    House { users, clock, store }
+    let users = Users::open((*store).clone(), rooms.clone(), options, world, &workers).await.expect("the users open");
+    House { users, rooms, clock, store }
 }
 
 impl House {

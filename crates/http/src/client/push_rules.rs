@@ -148,5 +148,6 @@ async fn put_actions(
 }
 
 fn parse<T: serde::de::DeserializeOwned>(body: &JsonBytes) -> Result<T, Error> {
-    serde_json::from_slice(&body.0).map_err(|error| Error::bad_json(format!("The request body is not as it should be: {error}")))
+    serde_json::from_slice(&body.0)
+        .map_err(|error| Error::bad_json(format!("The request body is not as it should be: {error}")))
 }

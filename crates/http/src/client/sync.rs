@@ -57,7 +57,9 @@ async fn sync(
 ) -> Result<Response, Error> {
     let since = match query.since.as_deref() {
         None | Some("") => None,
-        Some(token) => Some(token.parse::<SyncToken>().map_err(|_| Error::invalid_param("since is not a token of this server"))?),
+        Some(token) => {
+            Some(token.parse::<SyncToken>().map_err(|_| Error::invalid_param("since is not a token of this server"))?)
+        }
     };
     let filter = match query.filter.as_deref() {
         None | Some("") => Filter::default(),

@@ -141,10 +141,7 @@ async fn a_deactivated_account_is_gone_for_good_and_its_name_with_it() {
     let account = house.users.account(&user_id).await.expect("read").expect("an account");
     house.users.deactivate(account.user, &user_id, false).await.expect("deactivated");
     house.users.deactivate(account.user, &user_id, false).await.expect("once is enough");
-    assert!(matches!(
-        house.users.sessions().authenticate(&ada.tokens.access_token).await,
-        Ok(Authentication::Unknown)
-    ));
+    assert!(matches!(house.users.sessions().authenticate(&ada.tokens.access_token).await, Ok(Authentication::Unknown)));
     assert!(house.users.sessions().refresh(ada.tokens.refresh_token.as_deref().expect("a token")).await.is_err());
     assert!(matches!(house.check("ada", "open sesame").await, Err(Error::Credentials)));
     assert!(matches!(house.users.create(house.account("ada", None)).await, Err(Error::UserInUse)));
