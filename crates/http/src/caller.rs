@@ -2,13 +2,13 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#using-access-tokens>
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use http::{header, request::Parts};
 use roost_store::UserNo;
 use roost_users::{Authentication, Session};
 use ruma::{OwnedDeviceId, OwnedUserId};
 
-use crate::{Error, State, door::client_address};
+use crate::{Error, State, door::client_address, limits::Class};
 
 /// The authenticated caller. As an argument it makes an endpoint answer 401 to everybody else.
 #[derive(Clone, Debug)]
@@ -55,6 +55,10 @@ async fn authenticate(state: &State, parts: &Parts, token: &str) -> Result<Calle
     };
     if session.locked && !may_be_locked(parts.uri.path()) {
         return Err(Error::user_locked());
+    }
+    let class = parts.extensions.get::<MatchedPath>().and_then(|route| Class::of(&parts.method, route.as_str()));
+    if let Some(class) = class {
+        state.limits.user(class, session.user_id.as_str())?;
     }
     state.users.sessions().seen(&session, client_address(state, &parts.headers, &parts.extensions));
     Ok(Caller {

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use roost_store::Database;
 use roost_world::World;
 use serde_json::Value;
 use tokio::{
@@ -127,6 +128,18 @@ pub(crate) async fn workers(config: &Config) -> Result<(), Failure> {
 }
 
 /// Copies a database into another one.
-pub(crate) async fn copy(_config: &Config, _runtime: &Handle, _from: &str, _to: &str) -> Result<(), Failure> {
-    Err(Failure::failed("copying comes with the next step"))
+pub(crate) async fn copy(config: &Config, runtime: &Handle, from: &str, to: &str) -> Result<(), Failure> {
+    // A running server would go on writing to one of the two.
+    let data_dir = DataDir::open(&config.data_dir()).map_err(Failure::failed)?;
+    let parse = |url| Database::parse(url, data_dir.path()).map_err(Failure::failed);
+    let (source, target) = (parse(from)?, parse(to)?);
+    if let Database::Sqlite(path) = &source
+        && !path.exists()
+    {
+        return Err(Failure::Failed(format!("there is no database {}", path.display())));
+    }
+    let progress = |table: &str, rows: u64| tracing::info!(table, rows, "copying");
+    let rows = roost_store::copy(source, target, the_world(config, runtime), progress).await;
+    println!("Copied {} rows", rows.map_err(Failure::failed)?);
+    Ok(())
 }

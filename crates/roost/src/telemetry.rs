@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write as _,
+    io::IsTerminal as _,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -23,7 +24,8 @@ pub(crate) fn filter(level: &str) -> Result<EnvFilter, String> {
 /// Sends the process's log to standard error, and panics to the log.
 pub(crate) fn log(config: &Log) {
     let Ok(filter) = filter(&config.level) else { return };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     // An error means that there is a log already.
     let _ = match config.format {
         Format::Human => builder.try_init(),

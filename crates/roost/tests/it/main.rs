@@ -1,0 +1,8 @@
+//! Tests that drive the built binary from outside.
+//!
+//! What fails here panics, as tests do.
+
+mod commands;
+mod configuration;
+mod process;
+mod serving;
