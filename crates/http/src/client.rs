@@ -7,12 +7,14 @@ mod account;
 mod account_data;
 mod capabilities;
 mod devices;
+mod directory;
 mod filter;
 mod login;
 mod profile;
 mod push_rules;
 mod receipts;
 mod register;
+mod rooms;
 mod sync;
 mod tags;
 mod typing;
@@ -30,12 +32,14 @@ pub(crate) fn routes() -> Router<State> {
         .merge(account_data::routes())
         .merge(capabilities::routes())
         .merge(devices::routes())
+        .merge(directory::routes())
         .merge(filter::routes())
         .merge(login::routes())
         .merge(profile::routes())
         .merge(push_rules::routes())
         .merge(receipts::routes())
         .merge(register::routes())
+        .merge(rooms::routes())
         .merge(sync::routes())
         .merge(tags::routes())
         .merge(typing::routes())

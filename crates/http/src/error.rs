@@ -164,6 +164,30 @@ impl From<roost_users::Error> for Error {
     }
 }
 
+impl From<roost_rooms::Error> for Error {
+    fn from(error: roost_rooms::Error) -> Self {
+        use roost_rooms::Error as E;
+
+        let text = error.to_string();
+        let (status, errcode) = match error {
+            E::Store(_) | E::Damaged(_) => return Self::internal(error),
+            E::Stopping => return Self::unavailable(text),
+            E::UnknownRoom | E::NotFound(_) => (StatusCode::NOT_FOUND, ErrCode::NotFound),
+            E::Forbidden(_) => (StatusCode::FORBIDDEN, ErrCode::Forbidden),
+            E::BadJson(_) => (StatusCode::BAD_REQUEST, ErrCode::BadJson),
+            E::InvalidParam(_) => (StatusCode::BAD_REQUEST, ErrCode::InvalidParam),
+            E::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, ErrCode::TooLarge),
+            E::BadAlias(_) => (StatusCode::BAD_REQUEST, ErrCode::BadAlias),
+            E::AliasTaken(_) => (StatusCode::CONFLICT, ErrCode::Unknown),
+            E::UnsupportedVersion(_) => (StatusCode::BAD_REQUEST, ErrCode::UnsupportedRoomVersion),
+            E::InvalidRoomState(_) => (StatusCode::BAD_REQUEST, ErrCode::InvalidRoomState),
+            E::BadState(_) => (StatusCode::FORBIDDEN, ErrCode::BadState),
+            E::NotLeft => (StatusCode::BAD_REQUEST, ErrCode::Unknown),
+        };
+        Self::new(status, errcode, text)
+    }
+}
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut body = self.extra;

@@ -223,6 +223,76 @@ impl Rooms {
     }
 }
 
+/// A room as `/room_summary` shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct RoomSummary {
+    /// What everybody is shown.
+    #[serde(flatten)]
+    pub room: PublicRoom,
+    /// The version.
+    pub room_version: &'static str,
+    /// The algorithm of `m.room.encryption`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<String>,
+    /// Rooms whose members may join, where the join rule says so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed_room_ids: Vec<String>,
+    /// What the asker is to the room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub membership: Option<&'static str>,
+}
+
+impl Rooms {
+    /// `/room_summary`: for those who are in the room or invited, and for all who could join it, knock on it or read it.
+    pub async fn room_summary(&self, room: &RoomId, user: &UserId) -> Result<RoomSummary, Error> {
+        let (rooms, room, no) = (self.clone(), room.to_owned(), self.0.store.user_no(user).await?);
+        self.0
+            .store
+            .read(move |read| {
+                let room = rooms.room_in(read, &room)?;
+                let membership = memberships::one(read, no, room.no)?.map(|row| row.membership);
+                let public = rooms.public_room(read, &room)?;
+                let rules = rooms.current(read, &room, "m.room.join_rules", "")?;
+                let allowed_room_ids: Vec<String> = rules
+                    .and_then(|stored| serde_json::from_str::<Value>(stored.pdu.content()).ok())
+                    .filter(|_| matches!(public.join_rule.as_deref(), Some("restricted" | "knock_restricted")))
+                    .and_then(|content| content.get("allow")?.as_array().cloned())
+                    .unwrap_or_default()
+                    .iter()
+                    .filter_map(|allow| allow.get("room_id")?.as_str().map(str::to_owned))
+                    .collect();
+                let is_inside = matches!(membership, Some(Membership::Join | Membership::Invite | Membership::Knock));
+                let is_open = matches!(public.join_rule.as_deref(), Some("public" | "knock" | "knock_restricted"));
+                if !is_inside && !is_open && !public.world_readable {
+                    let mut nos = Vec::new();
+                    for id in allowed_room_ids.iter().take(200) {
+                        if let Ok(id) = RoomId::parse(id)
+                            && let Ok(allowed) = rooms.room_in(read, &id)
+                        {
+                            nos.push(allowed.no);
+                        }
+                    }
+                    if nos.is_empty() || memberships::joined_in(read, no, &nos)?.is_empty() {
+                        // Who could not get in is not told that there is such a room.
+                        return Err(Error::UnknownRoom);
+                    }
+                }
+                let encryption = match rooms.current(read, &room, "m.room.encryption", "")? {
+                    Some(stored) => text_of(&stored.pdu, "algorithm"),
+                    None => None,
+                };
+                Ok(RoomSummary {
+                    room: public,
+                    room_version: room.rules.version.as_str(),
+                    encryption,
+                    allowed_room_ids,
+                    membership: membership.map(Membership::as_str),
+                })
+            })
+            .await
+    }
+}
+
 impl DirectoryQuery {
     fn wants(&self, room: &PublicRoom) -> bool {
         let is_found = self.search.as_ref().is_none_or(|search| {

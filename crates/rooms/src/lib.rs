@@ -38,7 +38,7 @@ use roost_world::World;
 
 pub use appender::Appended;
 pub use create::{CreateRoom, InitialState, Preset};
-pub use directory::{DirectoryPage, DirectoryQuery, PublicRoom};
+pub use directory::{DirectoryPage, DirectoryQuery, PublicRoom, RoomSummary};
 pub use error::Error;
 pub use filter::EventFilter;
 pub use history::{Chunk, Context, Direction, Messages, MessagesQuery, Scan};

@@ -10,7 +10,7 @@ use roost_matrix::{
     event::{ClientForm, Pdu},
     ids::{OwnedRoomId, OwnedUserId, RoomId, UserId},
 };
-use roost_store::{Change, EventNo, Membership, Position, Read, RoomNo, UserNo, memberships, state};
+use roost_store::{Change, EventNo, Membership, Position, Read, RoomNo, UserNo, memberships, profiles, state};
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
@@ -84,6 +84,16 @@ struct JoinRules {
 }
 
 impl Rooms {
+    /// What member events repeat of a user's profile; nothing for users of other servers.
+    pub async fn profile(&self, user: &UserId) -> Result<MemberProfile, Error> {
+        if !self.is_local(user) {
+            return Ok(MemberProfile::default());
+        }
+        let no = self.0.store.user_no(user).await?;
+        let names = self.0.store.read(move |read| profiles::names(read, no).map_err(Error::from)).await?;
+        Ok(MemberProfile { displayname: names.displayname, avatar_url: names.avatar_url })
+    }
+
     /// Joins a room. Who is in it already stays as they are.
     pub async fn join(
         &self,
