@@ -36,9 +36,10 @@ pub(crate) fn leap(session: &dyn Session, from: Generation, to: Generation, by: 
 /// Compares the database with what this node has told: one that has less has lost commits, and begins a new life. Then
 /// catches up.
 pub(crate) fn reconcile(session: &dyn Session, frontier: &Frontier, world: &World) -> Result<(), Error> {
+    // Looked at first: meanwhile the writer goes on, and the head with it.
+    let told = frontier.position();
     let read = Read::new(session);
     let (head, generation, _) = log::head(&read)?;
-    let told = frontier.position();
     if generation == frontier.generation() && head < told {
         tracing::error!(%head, %told, "the database has lost commits; its log begins a new generation");
         leap(session, generation, next(generation, world), told.0 - head.0 + LEAP)?;

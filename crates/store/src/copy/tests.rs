@@ -34,9 +34,16 @@ fn value(kind: Kind, row: i64, column: usize) -> OwnedValue {
     }
 }
 
+/// The tables that are carried over as they are. Sequences leap, and have a test of their own.
+fn carried(engine: &dyn Catalogue) -> Result<Vec<Table>, Error> {
+    let mut tables = engine.tables()?;
+    tables.retain(|table| !OWN.contains(&table.name.as_str()) && table.name != "sequences");
+    Ok(tables)
+}
+
 /// Fills every table with rows, whatever its columns are.
 fn fill(engine: &dyn Catalogue, rows: i64) -> Result<(), Error> {
-    for table in engine.tables()?.iter().filter(|table| !OWN.contains(&table.name.as_str())) {
+    for table in carried(engine)? {
         let [_, _, insert, _] = table.statements();
         in_transaction(engine, || {
             for row in 0..rows {
@@ -54,9 +61,7 @@ fn fill(engine: &dyn Catalogue, rows: i64) -> Result<(), Error> {
 /// Everything that a copy must carry, as text.
 fn dump(engine: &dyn Catalogue) -> Result<Vec<String>, Error> {
     let mut lines = Vec::new();
-    for table in
-        engine.tables()?.iter().filter(|table| !OWN.contains(&table.name.as_str()) && table.name != "sequences")
-    {
+    for table in carried(engine)? {
         let [mut page, next, ..] = table.statements();
         let mut place = Vec::new();
         loop {
@@ -85,7 +90,7 @@ async fn every_row_of_every_table_survives_the_way_there_and_back() {
     assert_eq!(carry(&middle, &last).await.unwrap(), rows);
     let (a, b, c) = (with(&first, dump).await, with(&middle, dump).await, with(&last, dump).await);
     assert!(a.len() > 20_000, "{}", a.len());
-    assert_eq!(rows, a.len() as u64 + 2500);
+    assert_eq!(rows, a.len() as u64);
     assert!(a == b, "PostgreSQL differs from SQLite");
     assert!(b == c, "SQLite differs from PostgreSQL");
 }
