@@ -112,7 +112,7 @@ fn decode_with(values: &[u8; 256], text: &[u8]) -> Result<Vec<u8>, DecodeError> 
 fn strip_padding(text: &[u8]) -> Result<&[u8], DecodeError> {
     let end = text.iter().rposition(|character| *character != b'=').map_or(0, |last| last + 1);
     let padding = text.len() - end;
-    if padding > 0 && (padding > 2 || text.len() % 4 != 0) {
+    if padding > 0 && (padding > 2 || !text.len().is_multiple_of(4)) {
         return Err(DecodeError);
     }
     Ok(&text[..end])

@@ -4,6 +4,7 @@ use crate::canonical_json::scan;
 
 /// A top-level member that some rule names, in the order in which they stand in canonical JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "the specification's names")]
 pub(crate) enum Key {
     AuthEvents,
     Content,

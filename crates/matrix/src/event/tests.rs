@@ -98,7 +98,7 @@ fn an_event_of_every_version_is_read() {
         assert_eq!(pdu.origin_server_ts(), 1_700_000_000_000);
         assert_eq!(pdu.content(), r#"{"body":"hello","msgtype":"m.text"}"#);
         assert_eq!(pdu.content_member("body"), Some("\"hello\""));
-        let ids = |ids: &[OwnedEventId]| ids.iter().map(|id| id.to_string()).collect::<Vec<_>>();
+        let ids = |ids: &[OwnedEventId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
         if rules(version).event_ids == EventIds::Chosen {
             assert_eq!(ids(pdu.prev_events()), ["$before:example.org"]);
             assert_eq!(ids(pdu.auth_events()), ["$create:example.org", "$member:example.org"]);
@@ -456,7 +456,7 @@ fn redaction_keeps_what_each_version_says() {
             };
             match kind {
                 "m.room.member" if number >= 11 => {
-                    keys.extend(["join_authorised_via_users_server", "third_party_invite"])
+                    keys.extend(["join_authorised_via_users_server", "third_party_invite"]);
                 }
                 "m.room.member" if number >= 9 => keys.push("join_authorised_via_users_server"),
                 "m.room.join_rules" if number >= 8 => keys.push("allow"),

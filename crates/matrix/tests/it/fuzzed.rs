@@ -1,11 +1,7 @@
 //! A bounded run of what `cargo fuzz` runs without bound (`crates/matrix/fuzz`): a small corpus, and changes of it at random
 //! with a fixed seed.
 
-use roost_matrix::{
-    canonical_json::{self, Integers},
-    event::{ClientForm, Pdu},
-    room_version::RoomVersion,
-};
+use crate::holds;
 
 const CORPUS: [&str; 3] = [
     include_str!("../fixtures/spec_events.jsonl"),
@@ -22,33 +18,6 @@ impl Numbers {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         usize::try_from(self.0 >> 33).unwrap() % bound.max(1)
-    }
-}
-
-/// What the fuzz target `canonical_json` holds.
-fn canonical_json_holds(bytes: &[u8]) {
-    for integers in [Integers::Strict, Integers::Lenient] {
-        if let Ok(canonical) = canonical_json::canonicalize(bytes, integers) {
-            assert!(serde_json::from_slice::<serde_json::Value>(&canonical).is_ok());
-            assert_eq!(canonical_json::canonicalize(&canonical, integers).as_ref(), Ok(&canonical));
-            assert_eq!(canonical_json::check_depth(bytes), Ok(()));
-        }
-    }
-}
-
-/// What the fuzz target `pdu` holds.
-fn pdu_holds(bytes: &[u8]) {
-    for version in RoomVersion::ALL {
-        let Ok(pdu) = Pdu::parse(bytes, version.rules()) else { continue };
-        assert_eq!(Pdu::parse(pdu.json(), version.rules()).as_ref(), Ok(&pdu));
-        let stored = Pdu::from_stored(pdu.json(), pdu.event_id().to_owned(), version.rules()).unwrap();
-        assert_eq!(stored, pdu);
-        let redacted = pdu.redacted();
-        assert_eq!(redacted.reference_hash(), pdu.reference_hash());
-        assert_eq!(redacted.redacted(), redacted);
-        let mut out = Vec::new();
-        pdu.write_client(&mut out, ClientForm::WithRoomId, None);
-        assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok());
     }
 }
 
@@ -88,12 +57,12 @@ fn mutations(seed: u64, count: usize) -> impl Iterator<Item = Vec<u8>> {
 
 #[test]
 fn canonical_json_holds_on_the_corpus_and_changes_of_it() {
-    CORPUS.iter().flat_map(|file| file.lines()).for_each(|line| canonical_json_holds(line.as_bytes()));
-    mutations(1, 20_000).for_each(|bytes| canonical_json_holds(&bytes));
+    CORPUS.iter().flat_map(|file| file.lines()).for_each(|line| holds::canonical_json(line.as_bytes()));
+    mutations(1, 20_000).for_each(|bytes| holds::canonical_json(&bytes));
 }
 
 #[test]
 fn events_hold_on_the_corpus_and_changes_of_it() {
-    CORPUS.iter().flat_map(|file| file.lines()).for_each(|line| pdu_holds(line.as_bytes()));
-    mutations(2, 5_000).for_each(|bytes| pdu_holds(&bytes));
+    CORPUS.iter().flat_map(|file| file.lines()).for_each(|line| holds::pdu(line.as_bytes()));
+    mutations(2, 5_000).for_each(|bytes| holds::pdu(&bytes));
 }

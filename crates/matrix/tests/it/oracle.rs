@@ -3,6 +3,8 @@
 //! Needs a Python that has `matrix-synapse`, named by `ROOST_TEST_PYTHON`. Without it the tests that ask say on standard
 //! error that they were skipped.
 
+mod events;
+
 use std::{
     io::{BufRead, BufReader, Write},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},

@@ -1,4 +1,4 @@
-//! Synapse's event code as a second opinion, for every room version.
+//! What follows from an event's bytes, in every room version.
 
 use proptest::{
     prelude::*,
@@ -14,7 +14,8 @@ use roost_matrix::{
 };
 use serde_json::{Value, json};
 
-use crate::{generate, oracle::Oracle};
+use super::Oracle;
+use crate::generate;
 
 const SEED: [u8; 32] = [42; 32];
 
