@@ -75,7 +75,7 @@ fn within_range(digits: &[u8]) -> bool {
 fn write_double(value: f64, point: bool, out: &mut Vec<u8>) {
     #[expect(clippy::cast_precision_loss, reason = "2^53 − 1 is exact as a double")]
     let limit = MAX_INTEGER as f64;
-    if !point && value.fract().abs() < f64::MIN_POSITIVE && value.abs() <= limit {
+    if !point && value.fract() == 0.0 && value.abs() <= limit {
         #[expect(clippy::cast_possible_truncation, reason = "checked to be an integer within 2^53")]
         let integer = value as i64;
         out.extend_from_slice(integer.to_string().as_bytes());
