@@ -106,7 +106,7 @@ fn allow_origins(headers: &mut HeaderMap) {
 
 fn tell(state: &State, method: &Method, route: Option<&MatchedPath>, response: &Response, took: Duration) {
     let status = response.status();
-    let route = route.map_or_else(|| "none".to_owned(), |route| route.as_str().to_owned());
+    let route = route.map_or("none", MatchedPath::as_str);
     // A method of the client's own making would make a label of its own making.
     let method = match *method {
         Method::GET => "GET",
@@ -117,12 +117,7 @@ fn tell(state: &State, method: &Method, route: Option<&MatchedPath>, response: &
         Method::OPTIONS => "OPTIONS",
         _ => "other",
     };
-    metrics::histogram!("roost_http_request_duration_seconds", "method" => method, "route" => route.clone())
-        .record(took.as_secs_f64());
-    metrics::counter!(
-        "roost_http_requests_total", "method" => method, "route" => route, "status" => status.as_str().to_owned()
-    )
-    .increment(1);
+    state.tallies().count(route, method, status, took);
     let took = took.as_secs_f64() * 1000.0;
     if status.is_server_error() {
         tracing::warn!(status = status.as_u16(), ms = took, "answered");

@@ -15,6 +15,7 @@ mod params;
 mod router;
 mod routes;
 mod state;
+mod tallies;
 mod uia;
 mod well_known;
 

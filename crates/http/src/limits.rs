@@ -69,13 +69,13 @@ impl Limits {
     /// Counts a request from an address; `M_LIMIT_EXCEEDED` when its allowance is used up.
     pub fn address(&self, class: Class, address: IpAddr) -> Result<(), Error> {
         let limiter = self.class(class).and_then(|limits| limits.address.as_ref());
-        limiter.map_or(Ok(()), |limiter| limiter.take(network(address)))
+        limiter.map_or(Ok(()), |limiter| limiter.take(&network(address)))
     }
 
     /// Counts a request by (or, for logins, an attempt at) a user; `M_LIMIT_EXCEEDED` when the allowance is used up.
     pub fn user(&self, class: Class, user: &str) -> Result<(), Error> {
         let limiter = self.class(class).and_then(|limits| limits.user.as_ref());
-        limiter.map_or(Ok(()), |limiter| limiter.take(user.to_owned()))
+        limiter.map_or(Ok(()), |limiter| limiter.take(&user.to_owned()))
     }
 
     fn class(&self, class: Class) -> Option<&ClassLimits> {
@@ -121,9 +121,9 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         Some(Self { quota, clock, keyed })
     }
 
-    fn take(&self, key: K) -> Result<(), Error> {
+    fn take(&self, key: &K) -> Result<(), Error> {
         let keyed = self.keyed.read().unwrap_or_else(PoisonError::into_inner);
-        let verdict = keyed.check_key(&key);
+        let verdict = keyed.check_key(key);
         let full = keyed.len() > KEYS;
         drop(keyed);
         if full {

@@ -8,7 +8,7 @@ use roost_users::Users;
 use roost_world::{Workers, World};
 use ruma::{OwnedServerName, RoomVersionId};
 
-use crate::{admin::register::Nonces, limits::Limits, uia::Uia};
+use crate::{admin::register::Nonces, limits::Limits, tallies::Tallies, uia::Uia};
 
 /// What every endpoint can reach: a shared [`Parts`], and what the HTTP layer itself remembers between requests.
 #[derive(Clone)]
@@ -18,6 +18,7 @@ struct Inner {
     parts: Parts,
     uia: Uia,
     nonces: Nonces,
+    tallies: Tallies,
 }
 
 /// The parts of a [`State`].
@@ -97,12 +98,17 @@ impl State {
     /// Shares `parts`.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(Inner { parts, uia: Uia::default(), nonces: Nonces::default() }))
+        Self(Arc::new(Inner { parts, uia: Uia::default(), nonces: Nonces::default(), tallies: Tallies::default() }))
     }
 
     /// The sessions of user-interactive authentication.
     pub(crate) fn uia(&self) -> &Uia {
         &self.0.uia
+    }
+
+    /// How many requests were answered, and how fast.
+    pub(crate) fn tallies(&self) -> &Tallies {
+        &self.0.tallies
     }
 
     /// The nonces of registration by shared secret.

@@ -16,7 +16,7 @@ use crate::{
 #[derive(Parser)]
 #[command(name = "roost", version, about = "A Matrix homeserver", disable_help_subcommand = true)]
 struct Cli {
-    /// The configuration file; without one, the defaults and the environment (ROOST_SECTION__KEY) count.
+    /// The configuration file; without one, the defaults and the environment (`ROOST_SECTION__KEY`) count.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -76,7 +76,7 @@ enum ConfigCommand {
 
 #[derive(Subcommand)]
 enum DbCommand {
-    /// Copies everything into an empty database, such as sqlite:roost.db to postgres://roost@localhost/roost.
+    /// Copies everything into an empty database, such as `sqlite:roost.db` to `postgres://roost@localhost/roost`.
     Copy {
         /// The database to read, as in database.url.
         from: String,

@@ -64,7 +64,7 @@ async fn greet(config: &Config, server: &Server) {
             Mode::Closed => {}
             Mode::Token => match server.house().first_token().await {
                 Ok(token) => {
-                    lines.push(format!("or register with a client and this one-time registration token: {token}"))
+                    lines.push(format!("or register with a client and this one-time registration token: {token}"));
                 }
                 Err(error) => tracing::error!(%error, "no registration token could be made"),
             },
@@ -88,16 +88,16 @@ pub(crate) async fn create_user(
     let made_up = password.is_none().then(|| world.random_text(20));
     let Some(password) = password.or_else(|| made_up.clone()) else { return Ok(()) };
     let request = Request::CreateUser { name, password, admin };
-    let created = match socket::ask(&socket_path(&config.data_dir()), &request).await {
-        Some(answer) => answer.map_err(Failure::Failed)?,
-        None => {
-            let data_dir = DataDir::open(&config.data_dir()).map_err(Failure::failed)?;
-            let house = House::open(config, &data_dir, world).await.map_err(Failure::failed)?;
-            let answer = house.answer(request).await;
-            house.close().await;
-            answer.map_err(Failure::Failed)?
-        }
-    };
+    let created = if let Some(answer) = socket::ask(&socket_path(&config.data_dir()), &request).await {
+        answer
+    } else {
+        let data_dir = DataDir::open(&config.data_dir()).map_err(Failure::failed)?;
+        let house = House::open(config, &data_dir, world).await.map_err(Failure::failed)?;
+        let answer = house.answer(request).await;
+        house.close().await;
+        answer
+    }
+    .map_err(Failure::Failed)?;
     println!("Created {}", created.get("user_id").and_then(Value::as_str).unwrap_or_default());
     if let Some(password) = made_up {
         println!("Password: {password}");

@@ -33,7 +33,9 @@ pub(crate) fn log(config: &Log) {
     };
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let message = panic.payload_as_str().unwrap_or("no message");
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref().copied());
+        let message: &str = text.unwrap_or("no message");
         tracing::error!(place, message, "panic");
     }));
 }

@@ -24,7 +24,7 @@ pub use client::{Answer, Client};
 pub use server::Server;
 pub use user::User;
 
-use std::{future::Future, time::Duration};
+use std::{fmt::Write as _, time::Duration};
 
 /// Waits on the real clock.
 pub async fn sleep(duration: Duration) {
@@ -53,7 +53,8 @@ pub fn segment(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            // Writing to a string does not fail.
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out

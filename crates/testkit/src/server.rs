@@ -58,7 +58,7 @@ impl Server {
         // What tests are after survives a killed process; the disk's own speed is not their subject.
         config.database.durability = roost::config::Durability::Process;
         for listen in &mut config.listen {
-            listen.address = "127.0.0.1:0".to_owned();
+            "127.0.0.1:0".clone_into(&mut listen.address);
         }
         config.registration.mode = Mode::Open;
         config.rate_limits.enabled = false;

@@ -1,6 +1,6 @@
 //! The commented example, written from the same declarations as the reader.
 
-use toml::Value;
+use std::fmt::Write as _;
 
 use super::{Config, Key, Listen, Setting as _};
 
@@ -20,8 +20,8 @@ pub fn example() -> String {
             write_listen(&mut out);
         }
         out.push('\n');
-        doc.iter().for_each(|line| comment(&mut out, line));
-        out.push_str(&format!("[{section}]\n"));
+        comments(&mut out, doc);
+        line(&mut out, format_args!("[{section}]"));
         keys.iter().filter(|key| key.section == section).for_each(|key| write_key(&mut out, key));
     }
     out
@@ -29,9 +29,9 @@ pub fn example() -> String {
 
 fn write_listen(out: &mut String) {
     out.push('\n');
-    Listen::DOC.iter().for_each(|line| comment(out, line));
+    comments(out, Listen::DOC);
     for listen in Config::default().listen {
-        out.push_str("[[listen]]\n");
+        line(out, format_args!("[[listen]]"));
         for mut key in Listen::keys() {
             if key.name == "serves" {
                 key.default = listen.serves.write();
@@ -42,23 +42,24 @@ fn write_listen(out: &mut String) {
 }
 
 fn write_key(out: &mut String, key: &Key) {
-    key.doc.iter().for_each(|line| comment(out, line));
+    comments(out, &key.doc);
     if let Some(later) = key.later {
-        comment(out, &format!(" Governs nothing yet: it waits for {later}."));
+        line(out, format_args!("# Governs nothing yet: it waits for {later}."));
     }
     match (&key.default, &key.example) {
-        (Some(value), _) => out.push_str(&format!("{} = {}\n", key.name, inline(value))),
-        (None, Some(value)) => out.push_str(&format!("# {} = {}\n", key.name, inline(value))),
-        (None, None) => out.push_str(&format!("# {} =\n", key.name)),
+        (Some(value), _) => line(out, format_args!("{} = {value}", key.name)),
+        (None, Some(value)) => line(out, format_args!("# {} = {value}", key.name)),
+        (None, None) => line(out, format_args!("# {} =", key.name)),
     }
 }
 
-fn comment(out: &mut String, line: &str) {
-    out.push('#');
-    out.push_str(line);
-    out.push('\n');
+fn comments(out: &mut String, doc: &[&str]) {
+    for text in doc {
+        line(out, format_args!("#{text}"));
+    }
 }
 
-fn inline(value: &Value) -> String {
-    value.to_string()
+fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a string does not fail.
+    let _ = writeln!(out, "{text}");
 }

@@ -15,7 +15,7 @@ choice! {
 section! {
     /// The log, on standard error.
     Log in "log" {
-        /// "error", "warn", "info", "debug" or "trace", or a filter such as "info,roost_sync=debug".
+        /// "error", "warn", "info", "debug" or "trace", or a filter such as `info,roost_sync=debug`.
         level: String = "info".to_owned();
         /// "human" or "json".
         format: Format = Format::Human;

@@ -11,7 +11,7 @@ fn with(environment: &[(&str, &str)]) -> Result<Loaded, Problems> {
 }
 
 fn problem(result: Result<Loaded, Problems>) -> String {
-    result.map(|loaded| format!("accepted: {:?}", loaded.config)).unwrap_or_else(|problems| problems.to_string())
+    result.map_or_else(|problems| problems.to_string(), |loaded| format!("accepted: {:?}", loaded.config))
 }
 
 #[test]

@@ -44,7 +44,7 @@ async fn huge_headers_get_a_matrix_error() {
 #[tokio::test]
 async fn too_many_headers_get_a_matrix_error() {
     let server = Server::start().await;
-    let headers: String = (0..200).map(|number| format!("x-{number}: 1\r\n")).collect();
+    let headers = "x-again: 1\r\n".repeat(200);
     let request = format!("GET /_matrix/client/versions HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
     is_error(&exchange(&server, request.as_bytes()).await, 431, "M_TOO_LARGE");
     still_answers(&server).await;
