@@ -214,14 +214,14 @@ impl Postgres {
     fn commit_logged(&self, group: &Group) -> Result<Position, Failed> {
         let log = group.log.borrow();
         let deferred = group.deferred.borrow();
-        let count = log.len() as i64;
+        let count = group.count();
         // Prepared before the lock is taken.
         let (bump, insert) =
             (self.prepared(BUMP).map_err(Failed::Undone)?, self.prepared(LOG).map_err(Failed::Undone)?);
         let mut waiting = Vec::with_capacity(deferred.len());
         for statement in deferred.iter() {
             let mut params: Vec<Value<'_>> = statement.params.iter().map(|value| value.as_value()).collect();
-            params.push(Value::Int(count - 1 - statement.slot as i64));
+            params.push(Value::Int(count - 1 - statement.slot));
             let prepared = self.prepared(statement.sql).map_err(Failed::Undone)?;
             if prepared.params().len() != params.len() {
                 return Err(Failed::Undone(Error::Inconsistent(
@@ -249,7 +249,7 @@ impl Postgres {
             parts.push(bound(&link, statement, params, false));
         }
         parts.push(batch(&link, COMMIT));
-        let mut answers = link.send(&self.world, parts).map_err(unknown)?;
+        let mut answers = link.send(&self.world, parts).map_err(|error| unknown(&error))?;
         let committed = answers.pop().unwrap_or(Err(Error::Closed));
         let mut head = None;
         for (at, answer) in answers.into_iter().enumerate() {
@@ -260,7 +260,7 @@ impl Postgres {
                 Ok(_) => (),
                 // After an error PostgreSQL refuses everything up to ROLLBACK, COMMIT included. But when it was the
                 // connection that failed, COMMIT may have arrived.
-                Err(error) if error.is_disconnected() => return Err(unknown(error)),
+                Err(error) if error.is_disconnected() => return Err(unknown(&error)),
                 Err(error) => return Err(Failed::Undone(error)),
             }
         }
@@ -274,13 +274,13 @@ impl Postgres {
 fn judge(answer: Result<Answer, Error>) -> Result<(), Failed> {
     match answer {
         Ok(_) => Ok(()),
-        Err(error) if error.is_disconnected() => Err(unknown(error)),
+        Err(error) if error.is_disconnected() => Err(unknown(&error)),
         Err(error) if error.is_transient() => Err(Failed::Undone(error)),
         Err(error) => Err(Failed::Final(error)),
     }
 }
 
-fn unknown(error: Error) -> Failed {
+fn unknown(error: &Error) -> Failed {
     Failed::Final(Error::Unknown(error.to_string().into()))
 }
 

@@ -283,7 +283,7 @@ impl Sqlite {
         if log.is_empty() {
             return Ok(None);
         }
-        let count = log.len() as i64;
+        let count = group.count();
         let mut head = None;
         self.change(BUMP, params![count], &mut |row| {
             head = Some(row.get(0)?);
@@ -302,7 +302,7 @@ impl Sqlite {
         self.execute_many(LOG, &rows)?;
         for deferred in group.deferred.borrow().iter() {
             let mut params: Vec<Value<'_>> = deferred.params.iter().map(|value| value.as_value()).collect();
-            params.push(Value::Int(before + 1 + deferred.slot as i64));
+            params.push(Value::Int(before + 1 + deferred.slot));
             self.execute(deferred.sql, &params)?;
         }
         Ok(Some(Position(head)))

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use roost_world::World;
+use roost_world::{Clock, World};
 use tokio::sync::{oneshot, watch};
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     postgres::{self, Postgres},
     sqlite::{self, Sqlite},
     statements, users_no,
-    writer::{Engine, Job, Queue, Write, Writer},
+    writer::{Engine, Job, Queue, SLOW, Write, Writer},
 };
 
 statements! {
@@ -38,6 +38,7 @@ struct Inner {
     readers: Readers,
     numbers: Mutex<HashMap<Sequence, Range<i64>>>,
     users: users_no::Cache,
+    clock: Arc<dyn Clock>,
     /// Tells the threads to end; each holds a receiver until it has.
     stop: watch::Sender<bool>,
 }
@@ -109,8 +110,8 @@ impl Store {
                 Readers::Postgres(postgres::Readers::start(url, options.readers, options.queue, &world, &stop))
             }
         };
-        let (numbers, users) = (Mutex::default(), users_no::Cache::new());
-        Ok(Self(Arc::new(Inner { queue, frontier, readers, numbers, users, stop })))
+        let (numbers, users, clock) = (Mutex::default(), users_no::Cache::new(), world.clock);
+        Ok(Self(Arc::new(Inner { queue, frontier, readers, numbers, users, clock, stop })))
     }
 
     /// Runs a closure in a group of writes and answers once the group is committed. See the crate's documentation for what
@@ -131,6 +132,16 @@ impl Store {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        let clock = Arc::clone(&self.0.clock);
+        let job = move |read: &Read<'_>| {
+            let started = clock.monotonic();
+            let result = job(read);
+            let took = clock.monotonic().saturating_sub(started);
+            if took > SLOW {
+                tracing::warn!(milliseconds = took.as_millis(), "a read closure was slow");
+            }
+            result
+        };
         match &self.0.readers {
             Readers::Sqlite(readers) => readers.read(job).await,
             Readers::Postgres(readers) => readers.read(job).await,
@@ -166,7 +177,7 @@ impl Store {
         if self.frontier() >= position {
             return Ok(true);
         }
-        if self.read(|read| read.frontier()).await? < position {
+        if self.read(log::head).await?.0 < position {
             return Ok(false);
         }
         let mut changes = self.frontier_changes();
@@ -248,8 +259,21 @@ fn drive<E: Engine>(
     if opened.send(Ok(Arc::clone(&frontier))).is_err() {
         return;
     }
+    // However the writer ends, nobody waits for it in vain.
+    let _end = End { queue, frontier: &frontier };
     Writer { engine: &engine, frontier: &frontier, world }.run(queue, options.group);
-    frontier.close();
+}
+
+struct End<'a> {
+    queue: &'a Queue<Box<dyn Job>>,
+    frontier: &'a Frontier,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.queue.abandon();
+        self.frontier.close();
+    }
 }
 
 fn first_frontier(engine: &impl Engine, options: &Options, world: &World) -> Result<Arc<Frontier>, Error> {

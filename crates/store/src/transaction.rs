@@ -101,7 +101,7 @@ impl<'a> Read<'a> {
 #[derive(Debug)]
 pub(crate) struct Deferred {
     /// Whose position it wants, by its place in [`Group::log`].
-    pub(crate) slot: usize,
+    pub(crate) slot: i64,
     pub(crate) sql: &'static str,
     pub(crate) params: Vec<OwnedValue>,
 }
@@ -139,10 +139,15 @@ impl Group {
         self.deferred.borrow_mut().truncate(since.deferred);
     }
 
+    /// How many lines of the log it adds.
+    pub(crate) fn count(&self) -> i64 {
+        number(self.log.borrow().len())
+    }
+
     /// Tells the slots where their changes are. `head` is the position of the group's last change.
     pub(crate) fn place(&self, head: Position) -> Vec<crate::Entry> {
         let log = self.log.borrow();
-        (head.0 + 1 - log.len() as i64..)
+        (head.0 + 1 - self.count()..)
             .zip(log.iter())
             .map(|(position, (change, slot))| {
                 slot.store(position, Ordering::Release);
@@ -150,6 +155,10 @@ impl Group {
             })
             .collect()
     }
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// A place in the log that becomes known when the group is committed.
@@ -241,7 +250,7 @@ impl<'a> Tx<'a> {
     /// `$n` being one more than `params` has. Nothing may depend on how many rows it changes.
     pub fn at_position(&self, slot: impl Borrow<Slot>, sql: &'static str, params: &[Value<'_>]) {
         self.group.deferred.borrow_mut().push(Deferred {
-            slot: slot.borrow().index,
+            slot: number(slot.borrow().index),
             sql,
             params: params.iter().map(Value::to_owned).collect(),
         });

@@ -139,6 +139,12 @@ impl<T> Queue<T> {
         self.lock().jobs.len()
     }
 
+    /// Refuses everything, also what waits: nobody is left to do it.
+    pub(crate) fn abandon(&self) {
+        self.close();
+        self.lock().jobs.clear();
+    }
+
     /// What waits is still done; what comes later is refused.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
@@ -174,7 +180,7 @@ pub(crate) trait Engine: Session {
 /// How often a group is tried again that lost against another node or its connection.
 const TRIES: u32 = 5;
 /// A job, or a commit, that takes longer is worth a line in the log.
-const SLOW: Duration = Duration::from_millis(100);
+pub(crate) const SLOW: Duration = Duration::from_millis(100);
 
 pub(crate) struct Writer<'a, E> {
     pub(crate) engine: &'a E,
@@ -204,19 +210,25 @@ impl<E: Engine> Writer<'_, E> {
         loop {
             match self.together(&mut jobs) {
                 Outcome::Committed => {
-                    jobs.into_iter().for_each(|job| job.answer());
+                    for job in jobs {
+                        job.answer();
+                    }
                     return;
                 }
                 Outcome::Failed(error) => {
                     tracing::error!(%error, jobs = jobs.len(), "a commit failed");
-                    jobs.into_iter().for_each(|job| job.fail(&error));
+                    for job in jobs {
+                        job.fail(&error);
+                    }
                     return;
                 }
                 Outcome::Undone(Some(error)) if error.is_transient() => {
                     tries += 1;
                     tracing::warn!(%error, jobs = jobs.len(), tries, "a group of writes was undone");
                     if tries == TRIES {
-                        jobs.into_iter().for_each(|job| job.fail(&error));
+                        for job in jobs {
+                            job.fail(&error);
+                        }
                         return;
                     }
                     let mut pause =
@@ -227,11 +239,15 @@ impl<E: Engine> Writer<'_, E> {
                 Outcome::Undone(error) => {
                     if jobs.len() == 1 {
                         let error = error.unwrap_or(Error::Panicked);
-                        jobs.into_iter().for_each(|job| job.fail(&error));
+                        for job in jobs {
+                            job.fail(&error);
+                        }
                         return;
                     }
                     metrics::counter!("roost_store_groups_undone_total").increment(1);
-                    jobs.into_iter().for_each(|job| self.serve(vec![job]));
+                    for job in jobs {
+                        self.serve(vec![job]);
+                    }
                     return;
                 }
             }
@@ -291,10 +307,10 @@ impl<E: Engine> Writer<'_, E> {
 
     /// Reconnects if that is needed. A database that was away may have come back with less than it had.
     fn repair(&self) {
-        let repaired = self.engine.repair().and_then(|new| match new {
-            true => generation::reconcile(self.engine, self.frontier, self.world),
-            false => Ok(()),
-        });
+        let repaired = self
+            .engine
+            .repair()
+            .and_then(|new| if new { generation::reconcile(self.engine, self.frontier, self.world) } else { Ok(()) });
         if let Err(error) = repaired {
             tracing::warn!(%error, "the database can not be reached");
             self.engine.fault();
@@ -304,7 +320,7 @@ impl<E: Engine> Writer<'_, E> {
     /// Tells the followers, before anybody is answered: a writer finds its own change at the frontier.
     fn feed(&self, group: &Group, head: Position) {
         let entries = group.place(head);
-        let before = Position(head.0 - entries.len() as i64);
+        let before = Position(head.0 - group.count());
         while !self.frontier.feed(before, head, &entries) {
             // Other nodes were there first.
             if let Err(error) = frontier::catch_up(&Read::new(self.engine), self.frontier) {
@@ -313,8 +329,13 @@ impl<E: Engine> Writer<'_, E> {
                 self.frontier.leap(head);
             }
         }
-        metrics::gauge!("roost_store_log_position").set(head.0 as f64);
+        metrics::gauge!("roost_store_log_position").set(precisely(head));
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, and only looked at by people")]
+fn precisely(position: Position) -> f64 {
+    position.0 as f64
 }
 
 fn size(count: usize) -> f64 {

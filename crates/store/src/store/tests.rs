@@ -8,6 +8,9 @@ const CURSOR: &str = "INSERT INTO cursors (name, generation, position) VALUES ($
 const CURSORS: &str = "SELECT name, position FROM cursors ORDER BY position";
 
 on_both_engines![
+    any_text_and_any_number_can_be_looked_up_in_a_set,
+    a_read_that_panics_harms_nobody_else,
+    a_statement_with_the_wrong_parameters_is_an_error,
     a_writer_reads_its_own_write,
     a_refusal_a_failure_and_a_panic_cost_the_others_of_their_group_nothing,
     changes_get_their_positions_in_order_and_latest_values_carry_them,
@@ -137,4 +140,58 @@ async fn a_user_keeps_the_number_they_were_given(store: TestStore) {
     assert_eq!(store.user_id(alice_no).await.unwrap().as_deref(), Some(alice));
     let again = store.scratch.open().await;
     assert_eq!(again.user_no(alice).await.unwrap(), alice_no);
+}
+
+async fn any_text_and_any_number_can_be_looked_up_in_a_set(store: TestStore) {
+    const THERE: &str = "SELECT name FROM store_meta WHERE name IN texts($1) ORDER BY name";
+    const OTHERS: &str = "SELECT name FROM store_meta WHERE name NOT IN texts($1) ORDER BY name";
+    const NUMBERS: &str = "SELECT CAST(value AS BIGINT) FROM ints($1) WHERE value NOT IN ints($2) ORDER BY value";
+    let names = ["", "\0", "\0a", "\u{1}", "'\"\\", "a", "a\0", "a\0b", "é", "🐦"];
+    store
+        .write(move |tx| {
+            let rows: Vec<[crate::Value<'_>; 2]> = names.iter().map(|name| crate::values![*name, "x"]).collect();
+            tx.execute_many(PUT, &rows)
+        })
+        .await
+        .unwrap();
+    for name in names {
+        let (there, others): (Vec<String>, Vec<String>) = store
+            .read(move |read| {
+                let set = [name, "nobody"];
+                Ok::<_, Error>((
+                    read.all(THERE, params![&set[..]], |row| row.get(0))?,
+                    read.all(OTHERS, params![&set[..]], |row| row.get(0))?,
+                ))
+            })
+            .await
+            .unwrap();
+        assert_eq!(there, [name]);
+        assert_eq!(others, names.iter().copied().filter(|other| *other != name).collect::<Vec<_>>());
+    }
+    let (all, some) = ([i64::MIN, -1, 0, 7, i64::MAX], [0, i64::MAX]);
+    let rest: Vec<i64> =
+        store.read(move |read| read.all(NUMBERS, params![&all[..], &some[..]], |row| row.get(0))).await.unwrap();
+    assert_eq!(rest, [i64::MIN, -1, 7]);
+}
+
+async fn a_read_that_panics_harms_nobody_else(store: TestStore) {
+    for _ in 0..20 {
+        let result = store.read(|_| -> Result<(), Error> { panic!("on purpose") }).await;
+        assert!(matches!(result, Err(Error::Panicked)));
+    }
+    assert_eq!(names(&store).await, 0);
+}
+
+async fn a_statement_with_the_wrong_parameters_is_an_error(store: TestStore) {
+    for params in [&["a"][..], &["a", "b", "c"][..]] {
+        let put = store.write(move |tx| {
+            let params: Vec<crate::Value<'_>> = params.iter().map(|text| crate::Value::from(*text)).collect();
+            tx.execute(PUT, &params)
+        });
+        assert!(matches!(put.await, Err(Error::Inconsistent(_))));
+    }
+    // Nor can a query write by the back door.
+    let read = store.read(|read| read.all(PUT, params!["a", "b"], |_| Ok(())));
+    assert!(read.await.is_err());
+    assert_eq!(names(&store).await, 0);
 }
