@@ -38,13 +38,15 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Takes the newest events of `span` that the filter lets through and that `sees` allows.
+    /// Takes the newest events of `span` that the filter lets through and that `sees` allows. `replayed` says whether the client
+    /// learns the state from these events, too, and not only from what it is told beside them.
     pub(crate) fn read(
         rooms: &Rooms,
         read: &Read<'_>,
         room: &Room,
         span: Span,
         filter: &Events,
+        replayed: bool,
         sees: impl Fn(&Stored) -> bool,
     ) -> Result<Self, Error> {
         let limit = if filter.allows_room(room.id.as_str()) { filter.limit() } else { 0 };
@@ -52,6 +54,7 @@ impl Window {
         if limit == 0 {
             return Ok(window);
         }
+        let mut keys = Keys::default();
         let mut skipped = vec![];
         let mut upper = span.end;
         let mut batch = i64::try_from(limit).unwrap_or(BATCH).saturating_add(1);
@@ -64,38 +67,64 @@ impl Window {
             for stored in rooms.stored(read, room, &numbers)? {
                 let wanted = sees(&stored)
                     && filter.allows(stored.pdu.kind(), stored.pdu.sender().as_str(), stored.pdu.content());
-                if window.kept.len() == limit && wanted || window.kept.len() + skipped.len() == MAX_SCAN {
+                let full = window.kept.len() == limit && wanted || window.kept.len() + skipped.len() == MAX_SCAN;
+                if full || replayed && wanted && !keys.may_show(&stored) {
                     window.limited = true;
                     break 'scan;
                 }
-                if wanted { window.kept.push(stored) } else { skipped.push(stored) }
+                if wanted {
+                    window.kept.push(stored);
+                } else {
+                    if keys.hide(&stored) {
+                        window.hidden.push(Arc::clone(&stored));
+                    }
+                    skipped.push(stored);
+                }
             }
         }
         if let Some(oldest) = window.kept.last() {
             window.base = oldest.idx - 1;
         }
-        skipped.retain(|stored| stored.idx > window.base);
-        window.members_changed = window.kept.iter().chain(&skipped).any(|stored| is_member(stored));
-        window.hidden = hidden(&window.kept, skipped);
+        let shown = |stored: &Arc<Stored>| stored.idx > window.base;
+        window.members_changed = window.kept.iter().chain(&skipped).filter(|it| shown(it)).any(|it| is_member(it));
+        window.hidden.retain(shown);
         window.kept.reverse();
         Ok(window)
+    }
+}
+
+/// The keys of the state that changed, while going back in history.
+#[derive(Default)]
+struct Keys {
+    /// The latest change is shown.
+    shown: HashSet<(String, String)>,
+    /// The latest change is not.
+    hidden: HashSet<(String, String)>,
+}
+
+impl Keys {
+    fn key(stored: &Stored) -> Option<(String, String)> {
+        stored.pdu.state_key().map(|state_key| (stored.pdu.kind().to_owned(), state_key.to_owned()))
+    }
+
+    /// Whether an event may be shown: not when a later change of the same key is hidden, since the client would end with
+    /// this one as its state.
+    fn may_show(&mut self, stored: &Stored) -> bool {
+        let Some(key) = Self::key(stored) else { return true };
+        if self.hidden.contains(&key) {
+            return false;
+        }
+        self.shown.insert(key);
+        true
+    }
+
+    /// Notes an event that is not shown. True when it is the latest change of its key, which the client has to be told then.
+    fn hide(&mut self, stored: &Stored) -> bool {
+        Self::key(stored).is_some_and(|key| !self.shown.contains(&key) && self.hidden.insert(key))
     }
 }
 
 /// Whether it is a membership event.
 pub(crate) fn is_member(stored: &Stored) -> bool {
     stored.pdu.kind() == MEMBER && stored.pdu.state_key().is_some()
-}
-
-/// The skipped state events without which a client would not end with the room's state. Both lists are newest first.
-fn hidden(kept: &[Arc<Stored>], skipped: Vec<Arc<Stored>>) -> Vec<Arc<Stored>> {
-    fn key(stored: &Stored) -> Option<(String, String)> {
-        stored.pdu.state_key().map(|state_key| (stored.pdu.kind().to_owned(), state_key.to_owned()))
-    }
-    if skipped.iter().all(|stored| stored.pdu.state_key().is_none()) {
-        return vec![];
-    }
-    // Where an event of the same key is shown, the client takes that one, whatever it is told beside the timeline.
-    let mut known: HashSet<_> = kept.iter().filter_map(|stored| key(stored)).collect();
-    skipped.into_iter().filter(|stored| key(stored).is_some_and(|key| known.insert(key))).collect()
 }

@@ -151,7 +151,9 @@ impl Assembly<'_> {
             let visible = subject.vision.sees(stored.idx) || always == Some(stored.idx);
             visible && (stored.pdu.state_key().is_some() || !self.ignored.contains(stored.pdu.sender()))
         };
-        Window::read(&self.inner.rooms, self.read, subject.room, span, &self.request.filter.room.timeline, sees)
+        let filter = &self.request.filter.room.timeline;
+        let replayed = !self.request.state_after;
+        Window::read(&self.inner.rooms, self.read, subject.room, span, filter, replayed, sees)
     }
 
     fn write(

@@ -1,0 +1,5 @@
+//! `/sync` over a real store and room engine, without HTTP.
+
+mod house;
+mod model;
+mod waiting;
