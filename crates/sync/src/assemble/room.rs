@@ -190,7 +190,7 @@ impl Assembly<'_> {
 
         json::key(out, room.id.as_str());
         out.push(b'{');
-        let name = if self.request.state_after { "state_after" } else { "state" };
+        let name = if self.request.state_after { self.request.state_after_key } else { "state" };
         json::events(out, name, &self.events(subject, &state)?);
         json::name(out, "timeline");
         out.extend_from_slice(b"{\"events\":[");
