@@ -94,11 +94,14 @@ enabled = false
         return self.url
 
     def printed_token(self):
-        """The one-time token that the first start prints."""
-        found = re.search(r"registration token\W+([A-Za-z0-9._~-]{8,})", self.output.read_text(), re.IGNORECASE)
-        if not found:
-            raise RuntimeError(f"the first start printed no registration token:\n{self.tail()}")
-        return found.group(1)
+        """The one-time token that the first start prints, soon after it begins to answer."""
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            found = re.search(r"registration token\W+([A-Za-z0-9._~-]{8,})\s", self.output.read_text(), re.IGNORECASE)
+            if found:
+                return found.group(1)
+            time.sleep(0.02)
+        raise RuntimeError(f"the first start printed no registration token:\n{self.tail()}")
 
     def open_registration(self):
         """Starts the server again with open registration."""

@@ -31,6 +31,8 @@ class Timeline:
     def __init__(self):
         self.events = []
         self.known = set()
+        self.begun = False
+        # Where to page back from; nothing once the beginning is reached.
         self.prev_batch = None
         self.live = []
         self.pages = 0
@@ -85,7 +87,8 @@ class Agent:
             timeline = self.timelines.setdefault(room, Timeline())
             part = info.timeline
             timeline.live += [message(event) for event in part.events if isinstance(event, nio.RoomMessageText)]
-            if timeline.prev_batch is None:
+            if not timeline.begun:
+                timeline.begun = True
                 timeline.prev_batch = part.prev_batch
                 missing = []
             else:
