@@ -44,8 +44,12 @@ codes! {
     ConnectionFailed = "M_CONNECTION_FAILED",
     /// The connection to a third party timed out.
     ConnectionTimeout = "M_CONNECTION_TIMEOUT",
+    /// The address or number may not be sent to.
+    DestinationRejected = "M_DESTINATION_REJECTED",
     /// The user has reacted to this event with this key already.
     DuplicateAnnotation = "M_DUPLICATE_ANNOTATION",
+    /// The e-mail could not be sent.
+    EmailSendError = "M_EMAIL_SEND_ERROR",
     /// The resource is reserved by an application service.
     Exclusive = "M_EXCLUSIVE",
     /// Access is forbidden, for example without permission or with a wrong password.
@@ -54,10 +58,18 @@ codes! {
     GuestAccessForbidden = "M_GUEST_ACCESS_FORBIDDEN",
     /// The room has a version the other side does not support.
     IncompatibleRoomVersion = "M_INCOMPATIBLE_ROOM_VERSION",
+    /// The address is not valid.
+    InvalidAddress = "M_INVALID_ADDRESS",
+    /// The e-mail address is not valid.
+    InvalidEmail = "M_INVALID_EMAIL",
     /// A parameter has the wrong value.
     InvalidParam = "M_INVALID_PARAM",
+    /// The pepper is not the server's current one.
+    InvalidPepper = "M_INVALID_PEPPER",
     /// The initial state given to createRoom is invalid.
     InvalidRoomState = "M_INVALID_ROOM_STATE",
+    /// A signature is not valid.
+    InvalidSignature = "M_INVALID_SIGNATURE",
     /// The user name is not valid.
     InvalidUsername = "M_INVALID_USERNAME",
     /// The invited user does not want this invite.
@@ -66,8 +78,12 @@ codes! {
     KeyTooLarge = "M_KEY_TOO_LARGE",
     /// Too many requests in a short time.
     LimitExceeded = "M_LIMIT_EXCEEDED",
+    /// Too many delayed events are waiting.
+    MaxDelayedEventsExceeded = "M_MAX_DELAYED_EVENTS_EXCEEDED",
     /// A required parameter is missing.
     MissingParam = "M_MISSING_PARAM",
+    /// Parameters are missing (identity service).
+    MissingParams = "M_MISSING_PARAMS",
     /// No access token was given.
     MissingToken = "M_MISSING_TOKEN",
     /// No resource was found for this request.
@@ -76,12 +92,16 @@ codes! {
     NotJson = "M_NOT_JSON",
     /// The content is not uploaded yet.
     NotYetUploaded = "M_NOT_YET_UPLOADED",
+    /// There is no such validation session.
+    NoValidSession = "M_NO_VALID_SESSION",
     /// The profile would grow too large.
     ProfileTooLarge = "M_PROFILE_TOO_LARGE",
     /// The homeserver has reached one of its limits.
     ResourceLimitExceeded = "M_RESOURCE_LIMIT_EXCEEDED",
     /// The room alias is taken.
     RoomInUse = "M_ROOM_IN_USE",
+    /// The message could not be sent.
+    SendError = "M_SEND_ERROR",
     /// The third-party server is not trusted.
     ServerNotTrusted = "M_SERVER_NOT_TRUSTED",
     /// The validation session has expired.
@@ -112,6 +132,8 @@ codes! {
     Unauthorized = "M_UNAUTHORIZED",
     /// The device given by an application service is unknown.
     UnknownDevice = "M_UNKNOWN_DEVICE",
+    /// The position is unknown to the server; begin anew.
+    UnknownPos = "M_UNKNOWN_POS",
     /// The access or refresh token is not known.
     UnknownToken = "M_UNKNOWN_TOKEN",
     /// An unknown error.
