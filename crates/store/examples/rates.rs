@@ -21,10 +21,10 @@ fn now() -> Instant {
 
 /// How often a second `turn` comes round, in `tasks` tasks at once.
 #[expect(clippy::disallowed_methods, reason = "a benchmark makes its own load")]
-async fn rate<F: Future<Output = ()> + Send>(tasks: u32, turn: impl Fn(u32, u32) -> F + Clone + Send + 'static) -> f64
-where
-    F: 'static,
-{
+async fn rate<F: Future<Output = ()> + Send + 'static>(
+    tasks: u32,
+    turn: impl Fn(u32, u32) -> F + Clone + Send + 'static,
+) -> f64 {
     let started = now();
     let all: Vec<_> = (0..tasks)
         .map(|task| {
@@ -48,9 +48,9 @@ where
 
 async fn measure(name: &str, store: &Store) {
     for tasks in [1, 16, 128] {
-        let writer = store.clone();
+        let shared = store.clone();
         let writes = rate(tasks, move |task, turn| {
-            let store = writer.clone();
+            let store = shared.clone();
             async move {
                 let (key, body) = (format!("{tasks}/{task}/{turn}"), "x".repeat(700));
                 let written = store.write(move |tx| {
@@ -64,9 +64,9 @@ async fn measure(name: &str, store: &Store) {
         println!("{name}: {:8.0} writes/s from {tasks} at once", writes.await);
     }
     for tasks in [1, 16] {
-        let reader = store.clone();
+        let shared = store.clone();
         let reads = rate(tasks, move |_, _| {
-            let store = reader.clone();
+            let store = shared.clone();
             async move {
                 let found = store.read(|read| read.exists(NOTHING, params!["nobody"])).await;
                 assert_eq!(found.ok(), Some(false));

@@ -6,6 +6,7 @@ use crate::{Error, Read, Tx, params, statements};
 statements! {
     CURRENT = "SELECT key_id, secret FROM server_keys WHERE retired_ms IS NULL AND sealed_by IS NULL \
                ORDER BY created_ms DESC, key_id LIMIT 1";
+    LOCK = "UPDATE log_head SET position = position";
     INSERT = "INSERT INTO server_keys (key_id, secret, created_ms) VALUES ($1, $2, $3)";
 }
 
@@ -25,6 +26,11 @@ pub fn current(read: &Read<'_>) -> Result<Option<ServerKey>, Error> {
 
 /// Makes `key` the server's first one, unless it has one: several nodes may start at once. Returns the one to sign with.
 pub fn first(tx: &Tx<'_>, key: &ServerKey, now_ms: u64) -> Result<ServerKey, Error> {
+    if let Some(key) = current(tx)? {
+        return Ok(key);
+    }
+    // Looked up again under a lock that all nodes take: two that start at once must not sign with two keys.
+    tx.execute(LOCK, params![])?;
     if let Some(key) = current(tx)? {
         return Ok(key);
     }

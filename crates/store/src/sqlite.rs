@@ -53,10 +53,17 @@ impl Sqlite {
             Durability::Full => "FULL",
             Durability::Process => "NORMAL",
         };
+        connection.execute_batch("PRAGMA busy_timeout = 10000")?;
+        // Where shared memory does not work (some network file systems) SQLite keeps another mode without an error.
+        let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(Error::Unusable(
+                "SQLite can not use its write-ahead log here; is this a network file system?".into(),
+            ));
+        }
         connection.execute_batch(&format!(
-            "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};
-             PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 2000;
-             PRAGMA journal_size_limit = 67108864;"
+            "PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;
+             PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 67108864;"
         ))?;
         Ok(Self::new(connection))
     }
