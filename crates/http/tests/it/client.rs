@@ -1,3 +1,5 @@
 //! `/_matrix/client`
 
+mod directory;
+mod rooms;
 mod versions;
