@@ -134,7 +134,10 @@ impl From<roost_users::Error> for Error {
 
         let text = error.to_string();
         let (status, errcode) = match error {
-            E::Store(_) | E::Hashing | E::Rooms(_) => return Self::internal(error),
+            E::Store(_) => return Self::internal(error),
+            E::Rooms(error) => return error.into(),
+            // More logins wait than there are cores to check them.
+            E::Hashing => return Self::unavailable(text),
             E::RefreshToken => return Self::unknown_token(false),
             E::Locked => return Self::user_locked(),
             E::InvalidUsername => (StatusCode::BAD_REQUEST, ErrCode::InvalidUsername),

@@ -1,5 +1,6 @@
 //! `/_matrix/client`
 
+mod capabilities;
 mod directory;
 mod rooms;
 mod versions;
