@@ -33,6 +33,7 @@ pub(crate) async fn pass(Extract(state): Extract<State>, request: Request<Body>,
     // Ids are ours alone: one from outside could forge lines of the log.
     let id = REQUESTS.fetch_add(1, Ordering::Relaxed);
     let method = request.method().clone();
+    let long = is_long(request.headers());
     let route = request.extensions().get::<MatchedPath>().cloned();
     // Never the query, which may carry an access token.
     let span = tracing::info_span!("request", id, %method, path = request.uri().path());
@@ -44,6 +45,11 @@ pub(crate) async fn pass(Extract(state): Extract<State>, request: Request<Body>,
             Err(_) => Error::internal("a panic, told of above").into_response(),
         };
         allow_origins(response.headers_mut());
+        let status = response.status();
+        if leaves_body(status) || (long && !status.is_success()) {
+            // What is left of the body is not waited for, so the client must not use the connection again.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         let took = state.world.clock.monotonic().saturating_sub(started);
         tell(&state, &method, route.as_ref(), &response, took);
         response
@@ -52,6 +58,23 @@ pub(crate) async fn pass(Extract(state): Extract<State>, request: Request<Body>,
     .await;
     response.headers_mut().insert("x-request-id", HeaderValue::from(id));
     response
+}
+
+/// Whether a body may still be on its way when the answer is ready.
+fn is_long(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length > 16 * 1024)
+}
+
+/// Whether a status says that the body was not read to its end.
+fn leaves_body(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::REQUEST_TIMEOUT
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::URI_TOO_LONG
+            | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+    )
 }
 
 async fn answer(
