@@ -25,9 +25,6 @@ pub mod power;
 mod selection;
 mod third_party;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 
 use self::{

@@ -10,9 +10,6 @@ mod defaults;
 mod event;
 mod rules;
 
-#[cfg(test)]
-mod tests;
-
 pub use self::{
     compile::{InvalidRules, MAX_CONDITIONS, MAX_PATTERN, MAX_RULES, MAX_SIZE},
     defaults::default_rules_json,

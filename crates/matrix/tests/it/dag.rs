@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use roost_matrix::{
     auth::auth_types,
     event::Pdu,
-    ids::{EventId, OwnedEventId, OwnedRoomId, UserId},
+    ids::{OwnedEventId, OwnedRoomId, UserId},
     room_version::{EventIds, RoomVersion, Rules},
 };
 use serde_json::{Value, json};
@@ -126,23 +126,6 @@ impl Dag {
             state.insert((said.kind.to_owned(), key.to_owned()), pdu.event_id().to_owned());
         }
         pdu
-    }
-
-    /// The auth chain of some events, themselves not included unless one cites another.
-    pub(crate) fn auth_chain<'a>(
-        &self,
-        from: impl IntoIterator<Item = &'a EventId>,
-    ) -> std::collections::BTreeSet<OwnedEventId> {
-        let mut chain = std::collections::BTreeSet::new();
-        let mut queue: Vec<OwnedEventId> = from.into_iter().map(ToOwned::to_owned).collect();
-        while let Some(id) = queue.pop() {
-            for auth in self.events[&id].auth_events() {
-                if chain.insert(auth.clone()) {
-                    queue.push(auth.clone());
-                }
-            }
-        }
-        chain
     }
 }
 

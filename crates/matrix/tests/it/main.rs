@@ -7,6 +7,8 @@ mod fuzzed;
 mod generate;
 mod holds;
 mod oracle;
+mod push;
+mod ruma_rooms;
 mod ruma_signatures;
 mod state_res;
 mod story;

@@ -4,6 +4,7 @@
 //! error that they were skipped.
 
 mod events;
+mod rooms;
 
 use std::{
     io::{BufRead, BufReader, Write},

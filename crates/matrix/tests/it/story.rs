@@ -36,6 +36,12 @@ pub(crate) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..most)
 }
 
+/// How many stories a test tells; more by hand, with `PROPTEST_CASES`.
+pub(crate) fn cases(usual: u32) -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 pub(crate) fn any_version() -> impl Strategy<Value = RoomVersion> {
     prop::sample::select(RoomVersion::ALL.to_vec())
 }
@@ -54,6 +60,8 @@ pub(crate) struct Story {
     pub(crate) after: BTreeMap<OwnedEventId, State>,
     /// The states that had to be resolved, and to what.
     pub(crate) merges: Vec<(Vec<State>, State)>,
+    /// How many events at the start every branch has.
+    trunk: usize,
     /// Every event that was tried, the state before it, and whether it was allowed.
     pub(crate) tried: Vec<(OwnedEventId, State, bool)>,
 }
@@ -67,6 +75,7 @@ impl Story {
             order: vec![create.clone()],
             after: BTreeMap::from([(create, state)]),
             merges: Vec::new(),
+            trunk: 1,
             tried: Vec::new(),
         };
         let mut users = json!({"@u1:a.example": 100, "@u2:b.example": 50});
@@ -90,8 +99,19 @@ impl Story {
         story
     }
 
+    /// The same, but no branch starts before the room has power levels and join rules.
+    pub(crate) fn tell_from_trunk(version: RoomVersion, steps: &[Step]) -> Self {
+        let mut story = Self::tell(version, &[]);
+        story.trunk = story.order.len();
+        for step in steps {
+            story.step(*step);
+        }
+        story
+    }
+
     fn step(&mut self, step: Step) {
-        let back = |count: u8| self.order[self.order.len() - 1 - usize::from(count).min(self.order.len() - 1)].clone();
+        let newest = self.order.len() - 1;
+        let back = |count: u8| self.order[newest.saturating_sub(count.into()).max(self.trunk - 1)].clone();
         let (one, other) = (back(step.back.0), back(step.back.1));
         let prev = if one == other { vec![one] } else { vec![one, other] };
         let state = self.state_before(&prev);

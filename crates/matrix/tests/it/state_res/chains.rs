@@ -4,10 +4,10 @@ use proptest::prelude::*;
 use roost_matrix::state_res::chains::{auth_difference, conflicted_subgraph};
 
 use super::memory::Memory;
-use crate::story::{Story, any_version, steps};
+use crate::story::{Story, any_version, cases, steps};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(cases(48))]
 
     #[test]
     fn walking_finds_what_the_definitions_say(version in any_version(), steps in steps(40)) {

@@ -6,7 +6,7 @@ use roost_matrix::ids::OwnedEventId;
 use super::memory::{Memory, resolve};
 use crate::{
     dag::{Dag, State},
-    story::{Story, any_version, steps},
+    story::{Story, any_version, cases, steps},
 };
 
 /// A server that gets the events of a room in some order and in batches.
@@ -60,7 +60,7 @@ impl Server<'_> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(cases(48))]
 
     #[test]
     fn servers_that_get_the_same_events_in_any_order_and_batches_have_the_same_state(

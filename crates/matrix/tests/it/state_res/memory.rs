@@ -45,10 +45,6 @@ impl<'a> Memory<'a> {
         }
     }
 
-    pub(crate) fn number(&self, id: &OwnedEventId) -> u32 {
-        self.numbers[id]
-    }
-
     pub(crate) fn id(&self, number: u32) -> &OwnedEventId {
         &self.ids[number as usize]
     }
