@@ -11,13 +11,12 @@ use axum::{
     routing::{get, post},
 };
 use http::HeaderMap;
-use roost_users::{NewAccount, NewDevice, new_user_id};
-use ruma::api::client::account::register::v3::Response;
+use roost_users::{LoggedIn, NewAccount, NewDevice, new_user_id};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
-    Error, JsonBytes, QueryArgs, RegistrationMode, Ruma, State,
+    Error, JsonBytes, QueryArgs, RegistrationMode, State,
     routes::ClientRoutes as _,
     uia::{Attempt, Flows, Operation, Stage},
 };
@@ -55,7 +54,7 @@ async fn register(
     QueryArgs(Kind { kind }): QueryArgs<Kind>,
     headers: HeaderMap,
     JsonBytes(body): JsonBytes,
-) -> Result<Ruma<Response>, Error> {
+) -> Result<Json<Value>, Error> {
     match kind.as_deref() {
         None | Some("user") => {}
         Some("guest") => return Err(Error::forbidden("This server has no guests")),
@@ -100,14 +99,19 @@ async fn register(
     account.registration_token = proof.registration_token;
     account.device = (!request.inhibit_login.unwrap_or(false)).then_some(device);
     let logged_in = state.users.create(account).await?;
-    let mut response = Response::new(user_id);
-    if let Some(logged_in) = logged_in {
-        response.device_id = Some(logged_in.device_id);
-        response.access_token = Some(logged_in.tokens.access_token);
-        response.refresh_token = logged_in.tokens.refresh_token;
-        response.expires_in = logged_in.tokens.expires_in;
+    // Not ruma's type: it writes `"device_id": null` where there is to be no such key.
+    let mut response = Map::from_iter([("user_id".to_owned(), user_id.as_str().into())]);
+    if let Some(LoggedIn { device_id, tokens }) = logged_in {
+        response.insert("device_id".to_owned(), device_id.as_str().into());
+        response.insert("access_token".to_owned(), tokens.access_token.into());
+        if let Some(refresh_token) = tokens.refresh_token {
+            response.insert("refresh_token".to_owned(), refresh_token.into());
+        }
+        if let Some(lifetime) = tokens.expires_in {
+            response.insert("expires_in_ms".to_owned(), u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).into());
+        }
     }
-    Ok(Ruma(response))
+    Ok(Json(response.into()))
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,26 @@
 //! `/_matrix/client`
 
+<<<<<<< HEAD
 mod capabilities;
+=======
+mod account;
+mod account_data;
+mod devices;
+>>>>>>> a9ccb90 (Test the account, session, device, profile, account data, filter, typing and receipt endpoints)
 mod directory;
+mod filter;
+mod login;
+mod profile;
+mod receipts;
+mod register;
 mod rooms;
+mod tags;
+mod typing;
 mod versions;
+
+use serde_json::Value;
+
+/// An error's code; empty when there is none.
+fn errcode(body: &Value) -> &str {
+    body["errcode"].as_str().unwrap_or_default()
+}

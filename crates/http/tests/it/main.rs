@@ -2,6 +2,7 @@
 //!
 //! What fails here panics, as tests do.
 
+mod admin;
 mod bad_input;
 mod client;
 mod foundation;

@@ -1,0 +1,3 @@
+//! `/_synapse/admin`
+
+mod register;
