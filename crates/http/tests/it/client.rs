@@ -1,12 +1,9 @@
 //! `/_matrix/client`
 
-<<<<<<< HEAD
-mod capabilities;
-=======
 mod account;
 mod account_data;
+mod capabilities;
 mod devices;
->>>>>>> a9ccb90 (Test the account, session, device, profile, account data, filter, typing and receipt endpoints)
 mod directory;
 mod filter;
 mod login;
