@@ -46,3 +46,6 @@ pub(crate) fn reconcile(session: &dyn Session, frontier: &Frontier, world: &Worl
     }
     frontier::catch_up(&read, frontier)
 }
+
+#[cfg(test)]
+mod tests;

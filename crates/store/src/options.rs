@@ -62,7 +62,7 @@ impl Options {
     /// The usual sizes.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database, durability: Durability::Full, readers: 4, queue: 4096, group: 256, ring: 65_536 }
+        Self { database, durability: Durability::Full, readers: 8, queue: 4096, group: 256, ring: 65_536 }
     }
 
     /// The same with another durability.

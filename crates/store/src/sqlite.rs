@@ -63,7 +63,7 @@ impl Sqlite {
         }
         connection.execute_batch(&format!(
             "PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;
-             PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 67108864;"
+             PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;"
         ))?;
         Ok(Self::new(connection))
     }

@@ -8,6 +8,8 @@ const CURSOR: &str = "INSERT INTO cursors (name, generation, position) VALUES ($
 const CURSORS: &str = "SELECT name, position FROM cursors ORDER BY position";
 
 on_both_engines![
+    a_database_of_a_later_release_is_opened_only_if_it_allows_that,
+    a_token_from_another_node_is_waited_for_and_one_from_the_future_is_not,
     any_text_and_any_number_can_be_looked_up_in_a_set,
     a_read_that_panics_harms_nobody_else,
     a_statement_with_the_wrong_parameters_is_an_error,
@@ -194,4 +196,27 @@ async fn a_statement_with_the_wrong_parameters_is_an_error(store: TestStore) {
     let read = store.read(|read| read.all(PUT, params!["a", "b"], |_| Ok(())));
     assert!(read.await.is_err());
     assert_eq!(names(&store).await, 0);
+}
+
+async fn a_database_of_a_later_release_is_opened_only_if_it_allows_that(store: TestStore) {
+    const LATER: &str = "INSERT INTO schema_migrations (number, name, applied_ms) VALUES (9999, '9999_later', 0)";
+    const CONTRACTED: &str = "UPDATE schema_limits SET oldest_writer = 9999";
+    store.write(|tx| tx.execute(LATER, params![])).await.unwrap();
+    store.scratch.open().await.close().await;
+    store.write(|tx| tx.execute(CONTRACTED, params![])).await.unwrap();
+    let refused = Store::open(store.scratch.options.clone(), crate::testing::world()).await;
+    assert!(matches!(refused, Err(Error::TooNew { found: 9999, needed: 9999, .. })));
+}
+
+async fn a_token_from_another_node_is_waited_for_and_one_from_the_future_is_not(store: TestStore) {
+    let job = |tx: &Tx<'_>| Ok::<_, Error>(tx.log(Change::Profile { user: UserNo(1) }));
+    let position = store.write(job).await.unwrap().position().unwrap();
+    assert!(store.reach(position).await.unwrap());
+    assert!(!store.reach(Position(position.0 + 1)).await.unwrap());
+    if let Database::Postgres(_) = store.scratch.options.database {
+        let other = store.scratch.open().await;
+        let position = other.write(job).await.unwrap().position().unwrap();
+        assert!(store.reach(position).await.unwrap());
+        assert!(store.frontier() >= position);
+    }
 }

@@ -120,6 +120,39 @@ async fn nothing_answered_is_lost_when_the_disk_is_full() {
     assert_eq!(usize::try_from(position).unwrap(), stored.len(), "the log has a line for each");
 }
 
+/// Opens the database and stays.
+#[tokio::test]
+async fn an_opener() {
+    let Some((options, _)) = nodes::work() else { return };
+    let _store = Store::open(options, testing::world()).await.unwrap();
+    println!("open");
+    std::future::pending::<()>().await;
+}
+
+async fn a_migration_can_be_killed(scratch: Scratch) {
+    for turn in 0..8 {
+        let mut node = nodes::node("faults::an_opener", &scratch.options, "").spawn().unwrap();
+        // Sooner or later in its migrations, or after them.
+        std::thread::sleep(Duration::from_millis(10 + 7 * turn));
+        node.kill().unwrap();
+        node.wait().unwrap();
+    }
+    let (names, position) = stored(scratch.options.clone()).await;
+    assert_eq!((names, position), (Vec::new(), 0));
+}
+
+#[tokio::test]
+async fn a_migration_that_is_killed_is_taken_up_again_on_sqlite() {
+    a_migration_can_be_killed(Scratch::sqlite()).await;
+}
+
+#[tokio::test]
+async fn a_migration_that_is_killed_is_taken_up_again_on_postgresql() {
+    if let Some(scratch) = Scratch::postgres() {
+        a_migration_can_be_killed(scratch).await;
+    }
+}
+
 /// Ends every connection to the test's database but the one that asks.
 const CUT: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
