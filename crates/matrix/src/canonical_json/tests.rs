@@ -240,6 +240,26 @@ fn the_walk_over_canonical_json_finds_members_and_items() {
     assert_eq!(scan::string("1"), None);
 }
 
+#[test]
+fn plain_text_ends_at_the_first_byte_that_is_not() {
+    for special in ['"', '\\', '\0', '\u{1}', '\u{1f}'] {
+        for length in 0..40 {
+            let text = format!(
+                "{}{special}{special}é\u{7f} !#[]",
+                "é\u{7f} ".repeat(10).chars().take(length).collect::<String>()
+            );
+            assert_eq!(scan::plain_length(text.as_bytes()), text.find(special).unwrap());
+        }
+    }
+    for byte in 0..=255 {
+        assert_eq!(
+            scan::plain_length(&[b'a', byte, 0, b'a', b'a', b'a', b'a', b'a']),
+            1 + usize::from(scan::is_plain(byte))
+        );
+    }
+    assert_eq!(scan::plain_length("é".repeat(100).as_bytes()), 200);
+}
+
 /// Numbers as written, arrays, objects and strings that need escapes more often than chance would have it.
 fn value() -> impl Strategy<Value = Value> {
     let text = prop_oneof![".{0,6}", "[\"\\\\\u{0}-\u{1f}#a\u{10000}\u{ffff}]{0,4}"];

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Integers, JsonError, MAX_DEPTH, number::write_number};
+use super::{Integers, JsonError, MAX_DEPTH, number::write_number, scan::plain_length};
 
 pub(super) fn canonicalize(json: &[u8], integers: Integers) -> Result<Vec<u8>, JsonError> {
     let mut writer = Writer::new(json, integers)?;
@@ -193,7 +193,7 @@ impl<'a> Writer<'a> {
         self.at += 1;
         self.out.push(b'"');
         loop {
-            let plain = self.input[self.at..].iter().take_while(|byte| is_plain(**byte)).count();
+            let plain = plain_length(&self.input[self.at..]);
             self.out.extend_from_slice(&self.input[self.at..self.at + plain]);
             self.at += plain;
             match self.peek() {
@@ -264,11 +264,6 @@ fn offset(at: usize) -> Result<u32, JsonError> {
     u32::try_from(at).map_err(|_| JsonError::TooLong)
 }
 
-/// A byte of a string that stands for itself. Bytes above 0x7F are parts of characters, already checked.
-fn is_plain(byte: u8) -> bool {
-    byte >= 0x20 && byte != b'"' && byte != b'\\'
-}
-
 /// Writes a character of a string with the only escape that it needs, if any.
 fn write_character(character: char, out: &mut Vec<u8>) {
     match character {
@@ -287,7 +282,7 @@ fn write_character(character: char, out: &mut Vec<u8>) {
 /// Writes a text as a canonical JSON string, quotes included.
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    if text.bytes().all(is_plain) {
+    if plain_length(text.as_bytes()) == text.len() {
         out.extend_from_slice(text.as_bytes());
     } else {
         text.chars().for_each(|character| write_character(character, out));

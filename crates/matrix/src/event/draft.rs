@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{FormatError, MAX_SIZE, Members, Pdu, hashes, redaction};
+use super::{FormatError, Members, Pdu, format, hashes, redaction};
 use crate::{
     base64,
     canonical_json::{self, scan, write_string},
@@ -86,10 +86,8 @@ impl Draft {
         write_string(&signature, &mut signatures);
         signatures.extend_from_slice(b"}}");
         let json = self.assemble(rules, &content, event_id, Some(&hash), Some(&String::from_utf8_lossy(&signatures)));
-        if json.len() > MAX_SIZE {
-            return Err(SealError::TooLarge(FormatError::TooLarge(json.len())));
-        }
-        Ok(Pdu::parse(json.as_bytes(), rules)?)
+        let event_id = format::event_id_of(event_id.unwrap_or_default(), rules, || signed_bytes)?;
+        Ok(format::sealed(json, event_id, rules)?)
     }
 
     fn canonical_content(&self, rules: &Rules) -> Result<String, SealError> {

@@ -64,6 +64,18 @@ pub(super) fn parse(json: &[u8], rules: &'static Rules) -> Result<Pdu, FormatErr
     build(json, members, event_id, rules)
 }
 
+/// Takes an event that was just written in canonical form, without `unsigned`, and whose ID is known.
+pub(super) fn sealed(json: String, event_id: OwnedEventId, rules: &'static Rules) -> Result<Pdu, FormatError> {
+    if json.len() > MAX_SIZE {
+        return Err(FormatError::TooLarge(json.len()));
+    }
+    // The content alone was within the limit; the event is one level deeper.
+    canonical_json::check_depth(json.as_bytes())?;
+    let members = Members::of(&json);
+    check(&json, &members, rules)?;
+    build(json, members, event_id, rules)
+}
+
 pub(super) fn from_stored(json: Vec<u8>, event_id: OwnedEventId, rules: &'static Rules) -> Result<Pdu, FormatError> {
     let json = text(json)?;
     let members = Members::of(&json);
@@ -110,15 +122,27 @@ fn build(json: String, members: Members, event_id: OwnedEventId, rules: &'static
 
 /// The event ID that the event carries or that its hash makes.
 fn event_id(json: &str, members: &Members, rules: &Rules) -> Result<OwnedEventId, FormatError> {
-    let hash = || {
+    let carried = match rules.event_ids {
+        EventIds::Chosen => required_string(json, members, Key::EventId)?,
+        EventIds::Hash | EventIds::UrlSafeHash => std::borrow::Cow::default(),
+    };
+    event_id_of(&carried, rules, || {
         let mut redacted = Vec::with_capacity(json.len());
         redaction::write_redacted(json, members, rules, false, &mut redacted);
-        hashes::sha256(&redacted)
-    };
+        redacted
+    })
+}
+
+/// The event ID: the one carried, or the one that the hash of what is signed makes.
+pub(super) fn event_id_of(
+    carried: &str,
+    rules: &Rules,
+    signed_bytes: impl FnOnce() -> Vec<u8>,
+) -> Result<OwnedEventId, FormatError> {
     let id = match rules.event_ids {
-        EventIds::Chosen => required_string(json, members, Key::EventId)?.into_owned(),
-        EventIds::Hash => format!("${}", base64::encode(&hash())),
-        EventIds::UrlSafeHash => format!("${}", base64::encode_url(&hash())),
+        EventIds::Chosen => carried.to_owned(),
+        EventIds::Hash => format!("${}", base64::encode(&hashes::sha256(&signed_bytes()))),
+        EventIds::UrlSafeHash => format!("${}", base64::encode_url(&hashes::sha256(&signed_bytes()))),
     };
     OwnedEventId::try_from(id).map_err(|_| FormatError::Wrong { member: "event_id", expected: "an event ID" })
 }

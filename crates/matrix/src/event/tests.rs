@@ -371,10 +371,14 @@ fn what_can_not_be_sealed_says_why() {
     let long = "x".repeat(256);
     assert!(matches!(seal(version, draft(version, &long, None, &json!({}))), Err(SealError::TooLarge(_))));
     assert!(matches!(seal(version, draft(version, "m", Some(&long), &json!({}))), Err(SealError::TooLarge(_))));
+    // The event is one level deeper than its content.
     let mut deep = json!({});
-    for _ in 0..crate::canonical_json::MAX_DEPTH {
+    for _ in 0..crate::canonical_json::MAX_DEPTH - 2 {
         deep = json!({ "a": deep });
     }
+    let deepest = content(deep.clone()).unwrap();
+    assert_eq!(Pdu::parse(deepest.json(), rules(version)).unwrap(), deepest);
+    deep = json!({ "a": deep });
     assert!(matches!(content(deep), Err(SealError::BadJson(FormatError::Json(JsonError::TooDeep)))));
     let mut many = draft(version, "m", None, &json!({}));
     many.prev_events = vec![HASH.try_into().unwrap(); 21];
