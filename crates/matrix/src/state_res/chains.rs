@@ -18,7 +18,7 @@ pub trait Citations {
     /// The events that an event cites.
     fn auth_events(&self, event: Self::Event) -> Result<Vec<Self::Event>, Self::Error>;
 
-    /// The state events that cite an event.
+    /// The state events that cite an event. If an unconflicted one is among them, that one alone will do.
     fn cited_by(&self, event: Self::Event) -> Result<Vec<Self::Event>, Self::Error>;
 
     /// A number greater than that of every event it cites.

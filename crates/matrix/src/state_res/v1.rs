@@ -68,7 +68,7 @@ pub(super) fn resolve<S: Source>(
     let mut resolved = Vec::new();
     for (conflict, events) in &open {
         // The highest depth and lowest hash that passes. The specification does not say what counts if none does; servers of
-        // such rooms take the last one tried (docs/decisions/0203-state-resolution-readings.md).
+        // such rooms take the last one tried (docs/decisions/0202-state-resolution-readings.md).
         let mut choice = None;
         for at in events.iter().rev() {
             choice = Some(*at);

@@ -12,3 +12,4 @@ mod ruma_rooms;
 mod ruma_signatures;
 mod state_res;
 mod story;
+mod theirs;

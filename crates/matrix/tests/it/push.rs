@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use crate::{
     dag::{Dag, Said, state_event},
     story::cases,
+    theirs::rules,
 };
 
 const ALICE: &str = "@alice:a.example";
@@ -394,7 +395,7 @@ proptest! {
     ) {
         let sender = json!({"rule_id": if by_sender { BOB } else { ALICE }, "default": false, "enabled": true,
             "actions": ["notify", {"set_tweak": "sound", "value": "sender"}]});
-        let rules = json!({
+        let all = json!({
             "override": overrides, "content": words, "room": [], "sender": [sender], "underride": underrides,
         });
         let kind = if is_state { "m.room.member" } else { "a" };
@@ -406,7 +407,7 @@ proptest! {
         let power = PowerLevels::of(&|kind: &str, key: &str| dag.get(&state, kind, key));
         let room = Room { member_count: members.into(), power: &power };
         let owner = Owner { user: user(ALICE), display_name: None };
-        let ours = set(&rules);
+        let ours = set(&all);
         let ours = ours.evaluate(&Event::of(&pdu), &room, Some(owner)).map(|actions| {
             actions.tweaks().map(|(_, value)| value.to_owned()).collect::<Vec<_>>()
         });
@@ -424,13 +425,13 @@ proptest! {
             [(user(BOB).to_owned(), bobs_level.try_into().unwrap())].into(),
             0_i32.into(),
             NotificationPowerLevels::new(),
-            RoomPowerLevelsRules::new(&crate::ruma_rooms::rules(RoomVersion::V11).authorization, []),
+            RoomPowerLevelsRules::new(&rules(RoomVersion::V11).authorization, []),
         );
         let context = PushConditionRoomCtx::new(
             pdu.room_id().to_owned(), u32::from(members).into(), user(ALICE).to_owned(), String::new(),
         )
         .with_power_levels(levels);
-        let theirs: Ruleset = serde_json::from_value(rules.clone()).unwrap();
+        let theirs: Ruleset = serde_json::from_value(all.clone()).unwrap();
         let raw = Raw::<Value>::from_json_string(client.to_string()).unwrap();
         let theirs = now(theirs.get_match(&raw, &context)).map(|rule| {
             rule.actions().iter().filter_map(|action| match action {
@@ -438,6 +439,6 @@ proptest! {
                 _ => None,
             }).collect::<Vec<_>>()
         });
-        prop_assert_eq!(ours, theirs, "{} {}", rules, client);
+        prop_assert_eq!(ours, theirs, "{} {}", all, client);
     }
 }

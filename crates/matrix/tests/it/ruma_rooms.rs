@@ -6,99 +6,21 @@ use proptest::prelude::*;
 use roost_matrix::{
     auth::{Cited, check, check_auth_events},
     event::Pdu,
-    ids::{EventId, OwnedEventId, RoomId, UserId},
+    ids::{EventId, OwnedEventId},
     room_version::RoomVersion,
 };
-use ruma::{
-    MilliSecondsSinceUnixEpoch, RoomVersionId, UInt,
-    events::{StateEventType, TimelineEventType},
-    room_version_rules::RoomVersionRules,
-};
+use ruma::events::StateEventType;
 use ruma_state_res::{
-    Event, StateMap, check_state_dependent_auth_rules, check_state_independent_auth_rules, resolve,
+    StateMap, check_state_dependent_auth_rules, check_state_independent_auth_rules, resolve,
     utils::event_id_set::EventIdSet,
 };
-use serde_json::value::RawValue;
 
 use crate::{
     dag::{Dag, State},
     state_res::memory::Memory,
     story::{Step, Story, cases, newer_version, steps},
+    theirs::{Theirs, rules},
 };
-
-/// An event as ruma wants it.
-#[derive(Debug, Clone)]
-pub(crate) struct Theirs {
-    pdu: Pdu,
-    id: OwnedEventId,
-    kind: TimelineEventType,
-    content: Box<RawValue>,
-    redacts: Option<OwnedEventId>,
-}
-
-impl Theirs {
-    pub(crate) fn of(pdu: &Pdu) -> Self {
-        Self {
-            id: pdu.event_id().to_owned(),
-            kind: pdu.kind().into(),
-            content: RawValue::from_string(pdu.content().to_owned()).unwrap(),
-            redacts: pdu.redacts().map(ToOwned::to_owned),
-            pdu: pdu.clone(),
-        }
-    }
-}
-
-impl Event for Theirs {
-    type Id = OwnedEventId;
-
-    fn event_id(&self) -> &OwnedEventId {
-        &self.id
-    }
-
-    fn room_id(&self) -> Option<&RoomId> {
-        self.pdu.has_room_id().then(|| self.pdu.room_id())
-    }
-
-    fn sender(&self) -> &UserId {
-        self.pdu.sender()
-    }
-
-    fn origin_server_ts(&self) -> MilliSecondsSinceUnixEpoch {
-        MilliSecondsSinceUnixEpoch(UInt::try_from(self.pdu.origin_server_ts()).unwrap())
-    }
-
-    fn event_type(&self) -> &TimelineEventType {
-        &self.kind
-    }
-
-    fn content(&self) -> &RawValue {
-        &self.content
-    }
-
-    fn state_key(&self) -> Option<&str> {
-        self.pdu.state_key()
-    }
-
-    fn prev_events(&self) -> Box<dyn DoubleEndedIterator<Item = &OwnedEventId> + '_> {
-        Box::new(self.pdu.prev_events().iter())
-    }
-
-    fn auth_events(&self) -> Box<dyn DoubleEndedIterator<Item = &OwnedEventId> + '_> {
-        Box::new(self.pdu.auth_events().iter())
-    }
-
-    fn redacts(&self) -> Option<&OwnedEventId> {
-        self.redacts.as_ref()
-    }
-
-    fn rejected(&self) -> bool {
-        false
-    }
-}
-
-pub(crate) fn rules(version: RoomVersion) -> RoomVersionRules {
-    RoomVersionId::try_from(version.as_str()).unwrap().rules().unwrap()
-}
 
 fn their_state(state: &State) -> StateMap<OwnedEventId> {
     state.iter().map(|((kind, key), id)| ((StateEventType::from(kind.as_str()), key.clone()), id.clone())).collect()
