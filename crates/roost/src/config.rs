@@ -4,6 +4,7 @@
 //! and the commented example.
 
 mod appservices;
+mod cache;
 mod database;
 mod directory;
 mod email;
@@ -31,6 +32,7 @@ use toml::{Table, Value};
 
 pub use self::{
     appservices::AppServices,
+    cache::Cache,
     database::{Database, Durability},
     directory::Directory,
     email::Email,
@@ -118,6 +120,7 @@ sections! {
     identity: Identity,
     http: Http,
     passwords: Passwords,
+    cache: Cache,
     support: Support,
     log: Log,
 }
@@ -215,6 +218,9 @@ impl Config {
             problems.push("http.max_head_kib", "wants a number from 1 to 128");
         }
         for (key, number) in [
+            ("cache.events_mib", self.cache.events_mib),
+            ("cache.sessions", self.cache.sessions),
+            ("database.readers", self.database.readers),
             ("http.max_body_kib", self.http.max_body_kib),
             ("http.body_timeout", self.http.body_timeout),
             ("http.head_timeout", self.http.head_timeout),

@@ -64,16 +64,24 @@ impl House {
             config::Durability::Full => roost_store::Durability::Full,
             config::Durability::Process => roost_store::Durability::Process,
         };
-        let store = Store::open(roost_store::Options::new(database).durability(durability), world.clone()).await?;
+        let options = roost_store::Options {
+            durability,
+            readers: size(config.database.readers),
+            ..roost_store::Options::new(database)
+        };
+        let store = Store::open(options, world.clone()).await?;
         let workers = Workers::new(world.clone());
         let key = Arc::new(signing_key(&store, &world).await?);
         let identity = Identity { server_name: server_name.clone(), key };
         // Checked when the configuration was read.
         let default_room_version = config.top.default_room_version.parse().unwrap_or(RoomVersion::V12);
-        let options = roost_rooms::Options { default_room_version, ..roost_rooms::Options::default() };
+        let event_cache_bytes = u64::from(config.cache.events_mib) << 20;
+        let options =
+            roost_rooms::Options { default_room_version, event_cache_bytes, ..roost_rooms::Options::default() };
         let rooms = Rooms::open(store.clone(), identity, options, world.clone());
         let hash_cost = HashCost { memory_kib: config.passwords.memory_kib, passes: config.passwords.iterations };
-        let options = roost_users::Options { hash_cost, ..roost_users::Options::new(server_name) };
+        let cached_sessions = size(config.cache.sessions);
+        let options = roost_users::Options { hash_cost, cached_sessions, ..roost_users::Options::new(server_name) };
         let users = Users::open(store.clone(), rooms.clone(), options, world.clone(), &workers).await?;
         Ok(Self { world, workers, store, rooms, users })
     }
@@ -139,6 +147,11 @@ impl House {
         self.workers.stop().await;
         self.store.close().await;
     }
+}
+
+/// A number of the configuration as a size in memory.
+fn size(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// The key that the server signs with; made on the first start.

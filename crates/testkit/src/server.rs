@@ -153,6 +153,15 @@ impl Server {
     }
 }
 
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            // Not waited for: its clients live on the test's own runtime, which stands still meanwhile.
+            drop(runtime().spawn(running.stop()));
+        }
+    }
+}
+
 async fn launch(config: &mut Config) -> (roost::Server, SocketAddr) {
     let wanted = config.clone();
     let start = async move { roost::Server::start(&wanted, world().clone()).await };

@@ -19,5 +19,7 @@ section! {
         url: String = "sqlite:roost.db".to_owned();
         /// "full": on the disk before the answer; "process": survives a killed process, but maybe not a power cut.
         durability: Durability = Durability::Full;
+        /// How many snapshots can be read at once.
+        readers: u32 = 4;
     }
 }

@@ -123,6 +123,22 @@ async fn a_client_that_goes_away_in_its_body_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn stopping_ends_long_polls_with_an_answer() {
+    let mut server = Server::start().await;
+    let alice = server.register("alice").await;
+    let since = alice.sync(None).await["next_batch"].as_str().unwrap().to_owned();
+    let query = format!("since={since}&timeout=60000");
+    let poll = alice.sync_with(&query);
+    let stop = async {
+        sleep(Duration::from_millis(300)).await;
+        server.stop().await;
+    };
+    // The stop itself is bounded, so this ends either way; a poll that was cut off panics.
+    let (answer, ()) = tokio::join!(poll, stop);
+    assert!(answer["next_batch"].is_string(), "{answer}");
+}
+
+#[tokio::test]
 async fn stopping_ends_idle_connections_at_once() {
     let mut server = Server::start().await;
     let mut idle = TcpStream::connect(server.address()).await.unwrap();
