@@ -122,6 +122,11 @@ impl Scratch {
     /// When the database can not be made.
     #[must_use]
     pub fn postgres() -> Option<Self> {
+        Self::postgres_sorting("LC_COLLATE 'C' LC_CTYPE 'C'")
+    }
+
+    /// The same with another collation.
+    pub(crate) fn postgres_sorting(collation: &str) -> Option<Self> {
         let Ok(cluster) = std::env::var(CLUSTER) else {
             eprintln!("SKIPPED on PostgreSQL: {CLUSTER} is not set");
             return None;
@@ -129,11 +134,8 @@ impl Scratch {
         let mut random = [0; 8];
         Real::draw(&mut random);
         let name = format!("roost_test_{}_{:x}", std::process::id(), u64::from_le_bytes(random));
-        administer(
-            &cluster,
-            format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"),
-        )
-        .expect("a new database");
+        administer(&cluster, format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' {collation}"))
+            .expect("a new database");
         let options = Options { readers: 2, ..Options::new(Database::Postgres(beside(&cluster, &name))) };
         Some(Self { options, place: Place::Cluster { url: cluster, name } })
     }

@@ -220,3 +220,25 @@ async fn a_token_from_another_node_is_waited_for_and_one_from_the_future_is_not(
         assert!(store.frontier() >= position);
     }
 }
+
+/// An operator may have made the database with the collation of a language.
+#[tokio::test]
+async fn texts_sort_by_bytes_whatever_the_database_was_made_with() {
+    let english = "LOCALE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'en-US'";
+    let mut stores = vec![TestStore::sqlite().await];
+    if let Some(scratch) = crate::testing::Scratch::postgres_sorting(english) {
+        stores.push(TestStore::open(scratch).await);
+    }
+    for store in stores {
+        const SORTED: &str = "SELECT name FROM store_meta WHERE name > $1 ORDER BY name";
+        store
+            .write(|tx| {
+                let rows = ["a", "B", "é", "_", "ab"].map(|name| crate::values![name, "x"]);
+                tx.execute_many(PUT, &rows)
+            })
+            .await
+            .unwrap();
+        let sorted: Vec<String> = store.read(|read| read.all(SORTED, params!["B"], |row| row.get(0))).await.unwrap();
+        assert_eq!(sorted, ["_", "a", "ab", "é"]);
+    }
+}
