@@ -21,6 +21,7 @@ mod presence;
 mod rate_limits;
 mod registration;
 mod schema;
+mod sessions;
 mod support;
 mod top;
 
@@ -48,6 +49,7 @@ pub use self::{
     rate_limits::RateLimits,
     registration::{Mode, Registration},
     schema::{Key, Problems, RateSetting, Setting},
+    sessions::Sessions,
     support::Support,
     top::Top,
 };
@@ -121,6 +123,7 @@ sections! {
     http: Http,
     passwords: Passwords,
     cache: Cache,
+    sessions: Sessions,
     support: Support,
     log: Log,
 }
@@ -226,6 +229,7 @@ impl Config {
             ("http.head_timeout", self.http.head_timeout),
             ("http.max_connections", self.http.max_connections),
             ("passwords.iterations", self.passwords.iterations),
+            ("sessions.access_token_lifetime", self.sessions.access_token_lifetime),
         ] {
             if number == 0 {
                 problems.push(key, "wants a number above 0");

@@ -1,7 +1,7 @@
 //! Everything behind the doors: the store and the domains over it. The server opens it, and so do commands while no server
 //! runs.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use roost_matrix::{
     ids::{self, OwnedUserId},
@@ -81,7 +81,13 @@ impl House {
         let rooms = Rooms::open(store.clone(), identity, options, world.clone());
         let hash_cost = HashCost { memory_kib: config.passwords.memory_kib, passes: config.passwords.iterations };
         let cached_sessions = size(config.cache.sessions);
-        let options = roost_users::Options { hash_cost, cached_sessions, ..roost_users::Options::new(server_name) };
+        let access_token_lifetime = Duration::from_secs(config.sessions.access_token_lifetime.into());
+        let options = roost_users::Options {
+            hash_cost,
+            cached_sessions,
+            access_token_lifetime,
+            ..roost_users::Options::new(server_name)
+        };
         let users = Users::open(store.clone(), rooms.clone(), options, world.clone(), &workers).await?;
         Ok(Self { world, workers, store, rooms, users })
     }

@@ -207,6 +207,22 @@ mod refresh {
     }
 
     #[tokio::test]
+    async fn an_expired_token_is_a_soft_logout_and_the_refresh_token_helps() {
+        let server = Server::with(|config| config.sessions.access_token_lifetime = 1).await;
+        let first = log_in(&server).await;
+        assert_eq!(first["expires_in_ms"], 1000);
+        roost_testkit::sleep(std::time::Duration::from_millis(1100)).await;
+        let bearer = format!("Bearer {}", first["access_token"].as_str().expect("a token"));
+        let path = "/_matrix/client/v3/account/whoami";
+        let answer = server.client().raw(Method::GET, path, &[("authorization", &bearer)], "").await;
+        assert_eq!((answer.status, errcode(&answer.json())), (401, "M_UNKNOWN_TOKEN"));
+        assert_eq!(answer.json()["soft_logout"], true);
+        let (status, second) = server.post(REFRESH, &json!({ "refresh_token": first["refresh_token"] })).await;
+        assert_eq!(status, 200, "{second}");
+        assert_eq!(whoami(&server, &second).await, 200);
+    }
+
+    #[tokio::test]
     async fn the_old_refresh_token_is_good_until_the_new_tokens_are_used() {
         let server = Server::start().await;
         let first = log_in(&server).await;

@@ -1,0 +1,12 @@
+//! `[sessions]`
+
+use super::schema::section;
+
+section! {
+    /// Logins.
+    Sessions in "sessions" {
+        /// How long an access token lasts, in seconds, before a client that can refresh it has to. The tokens of clients
+        /// that can not last until they log out.
+        access_token_lifetime: u32 = 3600;
+    }
+}
