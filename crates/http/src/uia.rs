@@ -235,20 +235,20 @@ impl<T: DeserializeOwned> Attempt<T> {
         }
         if let Some(kind) = &auth.kind {
             let stages = operation.flows.iter().copied().flatten();
-            let Some(stage) = stages.copied().find(|stage| stage.as_str() == kind) else {
+            let Some(wanted) = stages.copied().find(|stage| stage.as_str() == kind) else {
                 return Err(failed(
                     left(&session),
                     ErrCode::Unrecognized,
                     "This type of authentication is not offered",
                 ));
             };
-            if !session.completed.contains(&stage) {
-                if !is_next(&operation, &session, stage) {
+            if !session.completed.contains(&wanted) {
+                if !is_next(&operation, &session, wanted) {
                     return Err(failed(left(&session), ErrCode::Forbidden, "It is not this stage's turn"));
                 }
-                match prove(state, &operation, stage, &auth).await? {
+                match prove(state, &operation, wanted, &auth).await? {
                     Ok(proof) => {
-                        session.completed.push(stage);
+                        session.completed.push(wanted);
                         session.proof.user = proof.user.or(session.proof.user);
                         session.proof.registration_token =
                             proof.registration_token.or(session.proof.registration_token);
@@ -337,10 +337,10 @@ fn failed(body: Map<String, Value>, errcode: ErrCode, message: &'static str) -> 
 async fn prove(
     state: &State,
     operation: &Operation,
-    stage: Stage,
+    wanted: Stage,
     auth: &Auth,
 ) -> Result<Result<Proof, &'static str>, Error> {
-    match stage {
+    match wanted {
         Stage::Dummy => Ok(Ok(Proof::default())),
         Stage::RegistrationToken => {
             let token = auth.token.as_deref().ok_or_else(|| Error::bad_json("auth lacks the token"))?;

@@ -22,6 +22,7 @@ statements! {
 
 /// An account.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four things that are true of an account or not, each by itself")]
 pub struct Account {
     /// Its user.
     pub user: UserNo,

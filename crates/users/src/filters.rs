@@ -10,14 +10,11 @@ impl Users {
     pub async fn put_filter(&self, user: UserNo, definition: String) -> Result<String, Error> {
         let hash: [u8; 32] = Sha256::digest(definition.as_bytes()).into();
         let known = self.0.store.read(move |read| Ok::<_, Error>(filters::find(read, user, &hash)?)).await?;
-        let filter_no = match known {
-            Some(known) => known,
-            None => {
-                let write = self.0.store.write(move |tx| Ok::<_, Error>(filters::put(tx, user, &hash, &definition)?));
-                write.await?
-            }
-        };
-        Ok(filter_no.to_string())
+        if let Some(known) = known {
+            return Ok(known.to_string());
+        }
+        let write = self.0.store.write(move |tx| Ok::<_, Error>(filters::put(tx, user, &hash, &definition)?));
+        Ok(write.await?.to_string())
     }
 
     /// The definition of a user's filter as JSON.

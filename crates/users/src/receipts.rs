@@ -111,8 +111,8 @@ fn thread_of(read: &Read<'_>, room: RoomNo, event_id: &str) -> Result<(Option<St
     for _ in 0..MAX_HOPS {
         let Some(last) = passed.last() else { break };
         match relation(read, room, last)? {
-            Some(Relation { rel_type: Some(kind), event_id: Some(root) }) if kind == "m.thread" => {
-                return Ok((Some(root), passed));
+            Some(Relation { rel_type: Some(kind), event_id: Some(thread) }) if kind == "m.thread" => {
+                return Ok((Some(thread), passed));
             }
             Some(Relation { event_id: Some(parent), .. }) if !passed.contains(&parent) => passed.push(parent),
             _ => break,
@@ -126,7 +126,7 @@ fn thread_of(read: &Read<'_>, room: RoomNo, event_id: &str) -> Result<(Option<St
 fn check_thread(read: &Read<'_>, room: RoomNo, event_id: &EventId, thread: &str) -> Result<(), Error> {
     let (found, passed) = thread_of(read, room, event_id.as_str())?;
     let related = match found {
-        Some(root) => root == thread,
+        Some(found) => found == thread,
         None => thread == MAIN || passed.iter().any(|event_id| event_id == thread),
     };
     if related { Ok(()) } else { Err(Error::Thread("the event has nothing to do with that thread")) }

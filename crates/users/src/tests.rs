@@ -69,6 +69,12 @@ pub(crate) async fn house() -> House {
     House { users, rooms, clock, store }
 }
 
+/// Runs a future beside the test.
+#[expect(clippy::disallowed_methods, reason = "tests run on the real executor")]
+pub(crate) fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(future)
+}
+
 impl House {
     /// Registers somebody whose password is `open sesame`, and logs them in.
     pub(crate) async fn register(&self, name: &str, refreshable: bool) -> LoggedIn {

@@ -4,7 +4,7 @@ use roost_matrix::ids::UserId;
 
 use crate::{
     Authentication, Error, NewAccount, NewRegistrationToken, new_user_id,
-    tests::{House, house},
+    tests::{House, house, spawn},
 };
 
 impl House {
@@ -45,7 +45,7 @@ async fn a_name_is_given_away_once_even_to_those_who_ask_at_the_same_time() {
     let house = house().await;
     let all = (0..8).map(|_| {
         let (users, account) = (house.users.clone(), house.account("ada", None));
-        tokio::task::spawn(async move { users.create(account).await })
+        spawn(async move { users.create(account).await })
     });
     let mut made = 0;
     for one in all.collect::<Vec<_>>() {

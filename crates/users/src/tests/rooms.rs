@@ -9,7 +9,7 @@ use serde_json::{Value, json, value::RawValue};
 
 use crate::{
     Error, Field, Markers, ReceiptKind,
-    tests::{House, house},
+    tests::{House, house, spawn},
 };
 
 fn raw(value: &Value) -> Box<RawValue> {
@@ -146,8 +146,8 @@ async fn each_thread_has_a_receipt_of_its_own_and_the_latest_wins() {
     let house = house().await;
     let (ada, ada_no) = house.user("ada").await;
     let room = house.room(&ada).await;
-    let root = house.send(&room, &ada, json!({ "body": "root" })).await;
-    let threaded = json!({ "body": "in", "m.relates_to": { "rel_type": "m.thread", "event_id": root } });
+    let top = house.send(&room, &ada, json!({ "body": "root" })).await;
+    let threaded = json!({ "body": "in", "m.relates_to": { "rel_type": "m.thread", "event_id": top } });
     let in_thread = house.send(&room, &ada, threaded).await;
     let reaction = json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": in_thread, "key": "+" } });
     let reaction = house.send(&room, &ada, reaction).await;
@@ -159,26 +159,26 @@ async fn each_thread_has_a_receipt_of_its_own_and_the_latest_wins() {
         async move { users.set_markers(ada_no, &room, markers?).await }
     };
     set(ReceiptKind::Public, &later, None).await.expect("unthreaded");
-    set(ReceiptKind::Public, &root, None).await.expect("backwards is allowed");
+    set(ReceiptKind::Public, &top, None).await.expect("backwards is allowed");
     set(ReceiptKind::Public, &later, Some("main")).await.expect("main");
-    set(ReceiptKind::Public, &in_thread, Some(root.as_str())).await.expect("in the thread");
-    set(ReceiptKind::Public, &reaction, Some(root.as_str())).await.expect("related to what is in the thread");
-    set(ReceiptKind::Public, &root, Some("main")).await.expect("a root is in the main timeline");
-    set(ReceiptKind::Public, &root, Some(root.as_str())).await.expect("and belongs to its thread");
+    set(ReceiptKind::Public, &in_thread, Some(top.as_str())).await.expect("in the thread");
+    set(ReceiptKind::Public, &reaction, Some(top.as_str())).await.expect("related to what is in the thread");
+    set(ReceiptKind::Public, &top, Some("main")).await.expect("a top is in the main timeline");
+    set(ReceiptKind::Public, &top, Some(top.as_str())).await.expect("and belongs to its thread");
     for (event, thread) in
-        [(&in_thread, "main"), (&reaction, "main"), (&later, root.as_str()), (&later, "$other"), (&root, "")]
+        [(&in_thread, "main"), (&reaction, "main"), (&later, top.as_str()), (&later, "$other"), (&top, "")]
     {
         assert!(matches!(set(ReceiptKind::Public, event, Some(thread)).await, Err(Error::Thread(_))), "{thread}");
     }
-    assert!(matches!(set(ReceiptKind::FullyRead, &root, Some("main")).await, Err(Error::Thread(_))));
+    assert!(matches!(set(ReceiptKind::FullyRead, &top, Some("main")).await, Err(Error::Thread(_))));
 
     let mut rows = house.receipts(&room, ada_no).await;
     rows.sort_by(|a, b| a.2.cmp(&b.2));
     let name = || "ada".to_owned();
     let expected = [
-        (name(), "m.read", None, root.clone()),
-        (name(), "m.read", Some(root.to_string()), root.clone()),
-        (name(), "m.read", Some("main".to_owned()), root.clone()),
+        (name(), "m.read", None, top.clone()),
+        (name(), "m.read", Some(top.to_string()), top.clone()),
+        (name(), "m.read", Some("main".to_owned()), top.clone()),
     ];
     assert_eq!(rows, expected);
 }
@@ -221,9 +221,7 @@ async fn tags_that_are_set_at_the_same_time_are_all_kept() {
     let room = house.room(&ada).await;
     let all = (0..20).map(|n| {
         let (users, room) = (house.users.clone(), room.clone());
-        tokio::task::spawn(async move {
-            users.set_tag(ada_no, &room, &format!("u.{n}"), raw(&json!({ "order": 0.1 }))).await
-        })
+        spawn(async move { users.set_tag(ada_no, &room, &format!("u.{n}"), raw(&json!({ "order": 0.1 }))).await })
     });
     for one in all.collect::<Vec<_>>() {
         one.await.expect("it ended").expect("set");

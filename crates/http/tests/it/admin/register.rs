@@ -12,7 +12,7 @@ const SECRET: &str = "rabbit hole";
 async fn server() -> Server {
     Server::with(|config| {
         config.registration.mode = Mode::Closed;
-        config.registration.shared_secret = SECRET.to_owned();
+        SECRET.clone_into(&mut config.registration.shared_secret);
     })
     .await
 }
@@ -26,7 +26,7 @@ async fn nonce(server: &Server) -> String {
 fn mac(parts: &[&str]) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(SECRET.as_bytes()).expect("a key");
     mac.update(parts.join("\0").as_bytes());
-    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    mac.finalize().into_bytes().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 fn request(nonce: &str, name: &str, admin: bool) -> Value {

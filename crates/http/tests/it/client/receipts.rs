@@ -85,18 +85,18 @@ async fn threads_are_checked() {
     let server = Server::start().await;
     let alice = server.register("alice").await;
     let room = alice.create_room(&json!({})).await;
-    let (root, other) = (alice.send(&room, "root").await, alice.send(&room, "other").await);
-    let relation = json!({ "rel_type": "m.thread", "event_id": root });
+    let (top, other) = (alice.send(&room, "root").await, alice.send(&room, "other").await);
+    let relation = json!({ "rel_type": "m.thread", "event_id": top });
     let content = json!({ "msgtype": "m.text", "body": "in", "m.relates_to": relation });
     let in_thread = alice.send_event(&room, "m.room.message", "txn", &content).await;
-    let good = [(&in_thread, root.as_str()), (&root, "main"), (&other, "main"), (&root, root.as_str())];
+    let good = [(&in_thread, top.as_str()), (&top, "main"), (&other, "main"), (&top, top.as_str())];
     for (event, thread) in good {
         let (status, body) = alice.post(&path(&room, "m.read", event), &json!({ "thread_id": thread })).await;
         assert_eq!((status, body), (200, json!({})), "{thread}");
     }
     let bad = [
         ("m.read", &in_thread, json!("main")),
-        ("m.read", &other, json!(root)),
+        ("m.read", &other, json!(top)),
         ("m.read.private", &other, json!("$unknown")),
         ("m.read", &other, json!("")),
         ("m.read", &other, json!(7)),
