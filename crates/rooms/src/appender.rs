@@ -46,10 +46,8 @@ pub(crate) struct Job {
 #[derive(Debug, Default)]
 pub(crate) struct Doors(Mutex<HashMap<RoomNo, mpsc::Sender<Job>>>);
 
-/// How often a lost compare-and-swap is tried again before the row is locked.
-const TRIES: usize = 3;
 /// Keys of the state that a head keeps at most between batches.
-const MAX_KNOWN: usize = 4096;
+const MAX_KNOWN: usize = 1024;
 
 impl Rooms {
     /// Hands a request to the room's appender and waits until it is committed or refused.
@@ -168,7 +166,7 @@ impl Appender {
     async fn commit(&mut self, wanted: &Arc<Vec<Wanted>>) -> Result<Vec<Answer>, Error> {
         let count = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
         let first = EventNo(self.rooms.0.store.take_numbers(Sequence::Event, count).await?);
-        for _ in 0..TRIES {
+        for _ in 0..self.rooms.0.options.tries {
             let (plan, outcomes) = self.build(wanted, first).await?;
             if plan.built.is_empty() {
                 return Ok(answers(&plan.built, outcomes, &[]));
@@ -263,7 +261,7 @@ impl Batch {
         for one in wanted {
             head.needs(one, &mut needs.keys);
             if let Some(transaction) = &one.transaction {
-                needs.transactions.push(transaction.txn_id.clone());
+                needs.transactions.push(transaction.clone());
             }
         }
         (Self { outcomes: Vec::with_capacity(wanted.len()), ..Self::default() }, needs)

@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use roost_matrix::ids::OwnedEventId;
 use roost_store::{
-    Change, Read, RoomNo, Slot, Tx, UserNo, aliases, events, memberships, rooms,
+    Change, EventNo, Read, RoomNo, Slot, Tx, UserNo, aliases, events, memberships, rooms,
     state::{self, Change as StateChange},
-    timeline, transactions,
+    timeline,
+    transactions::{self, TransactionKey},
 };
 
 use crate::{
@@ -38,7 +40,7 @@ pub(crate) struct NewRoom {
 /// Why a commit did not happen.
 #[derive(Debug)]
 pub(crate) enum NotCommitted {
-    /// Somebody else moved the head.
+    /// Somebody else moved the head, or made a room with the same id.
     Stale,
     Error(Error),
 }
@@ -77,6 +79,8 @@ impl Plan {
                 segment: built.stored.segment,
                 idx: built.stored.idx,
                 replaces: built.stored.replaces,
+                device: built.stored.sent.as_ref().map(|sent| &*sent.device),
+                txn_id: built.stored.sent.as_ref().map(|sent| &*sent.txn_id),
                 json: built.stored.pdu.json(),
             })
             .collect();
@@ -104,8 +108,11 @@ impl Plan {
                 events::redact(tx, target, built.stored.no)?;
             }
         }
-        let sent: Vec<_> =
-            self.built.iter().filter_map(|built| Some((built.transaction.as_ref()?, built.stored.no))).collect();
+        let sent: Vec<_> = self
+            .built
+            .iter()
+            .filter_map(|built| Some((built.transaction.as_ref()?.digest(), built.stored.no)))
+            .collect();
         if !sent.is_empty() {
             transactions::insert(tx, self.room, &sent)?;
         }
@@ -116,6 +123,9 @@ impl Plan {
     }
 
     fn create(&self, tx: &Tx<'_>, new: &NewRoom) -> Result<(), NotCommitted> {
+        if rooms::by_id(tx, &new.room_id)?.is_some() {
+            return Err(NotCommitted::Stale);
+        }
         if let Some(alias) = &new.alias {
             let taken = || Error::AliasTaken(alias.clone());
             if aliases::resolve(tx, alias)?.is_some() || !aliases::insert(tx, alias, self.room, new.creator, new.now)? {
@@ -174,7 +184,7 @@ impl Plan {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Needs {
     pub(crate) keys: HashSet<Key>,
-    pub(crate) transactions: Vec<String>,
+    pub(crate) transactions: Vec<TransactionKey>,
 }
 
 impl Needs {
@@ -187,7 +197,7 @@ impl Needs {
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) facts: Vec<(Key, Option<Fact>)>,
-    pub(crate) sent: HashMap<transactions::TransactionKey, roost_matrix::ids::OwnedEventId>,
+    pub(crate) sent: HashMap<TransactionKey, OwnedEventId>,
 }
 
 impl crate::Rooms {
@@ -220,13 +230,23 @@ impl crate::Rooms {
         }
 
         if !needs.transactions.is_empty() {
-            let ids: Vec<_> = needs.transactions.iter().map(String::as_str).collect();
-            let sent = transactions::find(read, room.no, &ids)?;
-            let nos: Vec<_> = sent.iter().map(|(_, no)| *no).collect();
+            let digests: Vec<_> = needs.transactions.iter().map(TransactionKey::digest).collect();
+            let hits = transactions::find(read, room.no, &digests)?;
+            let nos: Vec<_> = hits.iter().map(|(_, no)| *no).collect();
             let stored = self.stored_map(read, room, &nos)?;
-            for (key, no) in sent {
-                if let Some(stored) = stored.get(&no) {
-                    found.sent.insert(key, stored.pdu.event_id().to_owned());
+            for (key, digest) in needs.transactions.iter().zip(digests) {
+                // The sender's number is part of the digest; the rest of the key stands beside the event.
+                let is_it = |(of, no): &&(i64, EventNo)| {
+                    *of == digest
+                        && stored
+                            .get(no)
+                            .and_then(|event| event.sent.as_ref())
+                            .is_some_and(|sent| *sent.device == *key.device && *sent.txn_id == *key.txn_id)
+                };
+                if let Some((_, no)) = hits.iter().find(is_it)
+                    && let Some(event) = stored.get(no)
+                {
+                    found.sent.insert(key.clone(), event.pdu.event_id().to_owned());
                 }
             }
         }

@@ -3,7 +3,7 @@
 //!
 //! <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom>
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use roost_matrix::{
     ids::{OwnedRoomId, OwnedUserId, RoomAliasId, RoomId, UserId},
@@ -139,6 +139,26 @@ impl Rooms {
 
     /// Builds and commits the events of a new room.
     pub(crate) async fn found(&self, founding: Founding) -> Result<Arc<Room>, Error> {
+        for _ in 0..10 {
+            if let Some(room) = self.try_to_found(&founding).await? {
+                return Ok(room);
+            }
+        }
+        Err(Error::Damaged("every room id was taken".to_owned()))
+    }
+
+    /// A moment that no other room of this process was created in: where the room's id is a hash of the create event, two
+    /// rooms that are alike in everything must at least differ in that.
+    fn moment(&self) -> u64 {
+        let now = self.0.world.now_ms();
+        let next = |last: u64| Some(last.saturating_add(1).max(now));
+        match self.0.created_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next) {
+            Ok(last) | Err(last) => last.saturating_add(1).max(now),
+        }
+    }
+
+    /// `None` when another node has made a room with the same id in the same moment.
+    async fn try_to_found(&self, founding: &Founding) -> Result<Option<Arc<Room>>, Error> {
         let rules = founding.rules;
         let no = RoomNo(self.0.store.take_numbers(Sequence::Room, 1).await?);
         let count = u32::try_from(founding.events.len()).map_err(|_| Error::TooLarge)?;
@@ -152,12 +172,11 @@ impl Rooms {
             }
         };
 
-        let now = self.0.world.now_ms();
+        let now = self.moment();
         let mut head = Head::new_room(no, rules);
         let mut built = Vec::with_capacity(founding.events.len());
-        for (number, event) in (first..).zip(founding.events) {
-            let kind = event.kind.clone();
-            let wanted = self.want_new(event, now).await?;
+        for (number, event) in (first..).zip(&founding.events) {
+            let wanted = self.want_new(event.clone(), now).await?;
             match head.extend(&self.0.identity, id.as_deref(), EventNo(number), &wanted) {
                 Ok(Step::Built(event)) => {
                     id.get_or_insert_with(|| event.stored.pdu.room_id().to_owned());
@@ -166,7 +185,7 @@ impl Rooms {
                 Ok(Step::Same(_)) => {}
                 Ok(Step::Missing(_)) => return Err(Error::Damaged("a new room lacks state".to_owned())),
                 Err(Error::Forbidden(why)) => {
-                    return Err(Error::InvalidRoomState(format!("{kind} is not allowed: {why}")));
+                    return Err(Error::InvalidRoomState(format!("{} is not allowed: {why}", event.kind)));
                 }
                 Err(error) => return Err(error),
             }
@@ -183,19 +202,20 @@ impl Rooms {
                 version: rules.version.as_str(),
                 published: founding.published,
                 creator,
-                alias: founding.alias,
+                alias: founding.alias.clone(),
                 now: i64::try_from(now).unwrap_or(i64::MAX),
             }),
         });
         let job = plan.clone();
-        self.0.store.write(move |tx| job.write(tx)).await.map_err(|error| match error {
-            NotCommitted::Error(error) => error,
-            NotCommitted::Stale => Error::Damaged("a new room was moved".to_owned()),
-        })?;
+        match self.0.store.write(move |tx| job.write(tx)).await {
+            Ok(_) => {}
+            Err(NotCommitted::Stale) => return Ok(None),
+            Err(NotCommitted::Error(error)) => return Err(error),
+        }
         for built in &plan.built {
             self.0.events.put(built.stored.clone());
         }
-        self.room(&id).await
+        self.room(&id).await.map(Some)
     }
 
     async fn want_new(&self, event: NewEvent, now: u64) -> Result<Wanted, Error> {

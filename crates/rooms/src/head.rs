@@ -20,7 +20,7 @@ use roost_store::{EventNo, Membership, RoomNo, UserNo, rooms, transactions::Tran
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{Error, Identity, Stored};
+use crate::{Error, Identity, Sent, Stored};
 
 /// An event that is wanted, with everything about it that had to be looked up outside the room's state.
 #[derive(Clone, Debug)]
@@ -349,6 +349,10 @@ impl Head {
             segment: self.at.segment,
             idx: self.at.idx,
             replaces: replaced.map(|fact| fact.stored.no),
+            sent: wanted
+                .transaction
+                .as_ref()
+                .map(|key| Sent { device: key.device.as_str().into(), txn_id: key.txn_id.as_str().into() }),
             pdu,
         });
         if let Some(state_key) = &wanted.state_key {

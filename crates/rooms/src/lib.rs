@@ -25,7 +25,11 @@ mod testing;
 mod upgrade;
 mod visibility;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use quick_cache::sync::Cache;
 use roost_matrix::{
@@ -46,7 +50,7 @@ pub use members::{MemberProfile, MembershipEntry};
 pub use render::{Reader, Rendered};
 pub use roost_store::Membership;
 pub use send::{NewEvent, Transaction};
-pub use stored::Stored;
+pub use stored::{Sent, Stored};
 pub use summary::Summary;
 pub use visibility::{HistoryVisibility, Range, Sight, Vision};
 
@@ -74,6 +78,8 @@ pub struct Options {
     pub queue: usize,
     /// How many events one commit holds at most.
     pub batch: usize,
+    /// How often a batch is built when others keep moving the head, before the room's row is locked.
+    pub tries: usize,
 }
 
 impl Default for Options {
@@ -85,6 +91,7 @@ impl Default for Options {
             idle: Duration::from_secs(60),
             queue: 256,
             batch: 64,
+            tries: 3,
         }
     }
 }
@@ -112,6 +119,8 @@ pub(crate) struct Inner {
     pub(crate) world: World,
     pub(crate) events: stored::EventCache,
     pub(crate) doors: appender::Doors,
+    /// When the last room was created.
+    pub(crate) created_at: AtomicU64,
     by_id: Cache<OwnedRoomId, Arc<Room>>,
     by_no: Cache<RoomNo, Arc<Room>>,
 }
@@ -126,6 +135,7 @@ impl Rooms {
         Self(Arc::new(Inner {
             events: stored::EventCache::new(options.event_cache_bytes),
             doors: appender::Doors::default(),
+            created_at: AtomicU64::new(0),
             by_id: Cache::new(ROOMS),
             by_no: Cache::new(ROOMS),
             store,
@@ -181,10 +191,8 @@ impl Rooms {
             }
         }
         // The cache may be too small for all of them at once, so what was loaded is looked for first.
-        Ok(nos
-            .iter()
-            .filter_map(|no| loaded.iter().find(|room| room.no == *no).cloned().or_else(|| self.0.by_no.get(no)))
-            .collect())
+        let loaded: HashMap<_, _> = loaded.into_iter().map(|room| (room.no, room)).collect();
+        Ok(nos.iter().filter_map(|no| loaded.get(no).cloned().or_else(|| self.0.by_no.get(no))).collect())
     }
 
     pub(crate) fn remember(&self, row: &rooms::RoomRow) -> Result<Arc<Room>, Error> {

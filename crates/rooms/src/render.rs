@@ -12,7 +12,7 @@ use roost_matrix::{
     event::{ClientForm, Pdu},
     ids::{DeviceId, UserId},
 };
-use roost_store::{EventNo, Read, UserNo, events, transactions};
+use roost_store::{EventNo, Read, UserNo, events};
 
 use crate::{Error, Room, Rooms, Stored, Vision};
 
@@ -42,11 +42,10 @@ pub struct Rendered {
 struct Around {
     redactions: HashMap<EventNo, EventNo>,
     others: HashMap<EventNo, Arc<Stored>>,
-    transactions: HashMap<EventNo, String>,
 }
 
 impl Rooms {
-    /// Writes events of one room for a reader, in the order given. Three statements at most, however many events there are.
+    /// Writes events of one room for a reader, in the order given. Two statements at most, however many events there are.
     ///
     /// Whether the reader may see the events was decided before; `vision` says whether they may see what the events
     /// replaced, and what their membership was.
@@ -59,7 +58,7 @@ impl Rooms {
         stored: &[Arc<Stored>],
         form: ClientForm,
     ) -> Result<Vec<Rendered>, Error> {
-        let around = self.around(read, room, reader, stored)?;
+        let around = self.around(read, room, stored)?;
         Ok(stored
             .iter()
             .map(|event| {
@@ -70,13 +69,7 @@ impl Rooms {
             .collect())
     }
 
-    fn around(
-        &self,
-        read: &Read<'_>,
-        room: &Room,
-        reader: &Reader<'_>,
-        stored: &[Arc<Stored>],
-    ) -> Result<Around, Error> {
+    fn around(&self, read: &Read<'_>, room: &Room, stored: &[Arc<Stored>]) -> Result<Around, Error> {
         let mut nos: Vec<_> = stored.iter().flat_map(|event| [Some(event.no), event.replaces]).flatten().collect();
         nos.sort_unstable();
         nos.dedup();
@@ -90,17 +83,7 @@ impl Rooms {
             .chain(stored.iter().filter_map(|event| redactions.get(&event.no).copied()))
             .collect();
         let others = self.stored_map(read, room, &others.into_iter().collect::<Vec<_>>())?;
-        let mine: Vec<_> = match reader.device {
-            Some(_) => stored.iter().filter(|event| event.pdu.sender() == reader.user).map(|event| event.no).collect(),
-            None => Vec::new(),
-        };
-        let mut sent = HashMap::new();
-        if let Some(device) = reader.device {
-            for piece in mine.chunks(1000) {
-                sent.extend(transactions::of_events(read, piece, reader.user_no, device.as_str())?);
-            }
-        }
-        Ok(Around { redactions, others, transactions: sent })
+        Ok(Around { redactions, others })
     }
 
     /// The event as everybody is to see it: redacted when it is.
@@ -153,9 +136,12 @@ impl Around {
                 }
             }
         }
-        if let Some(txn_id) = self.transactions.get(&event.no) {
+        if let Some(sent) = &event.sent
+            && event.pdu.sender() == reader.user
+            && reader.device.is_some_and(|device| device.as_str() == &*sent.device)
+        {
             unsigned.push_str(",\"transaction_id\":");
-            text(&mut unsigned, txn_id);
+            text(&mut unsigned, &sent.txn_id);
         }
         let redaction = self.redactions.get(&event.no);
         if let Some(redaction) = redaction.and_then(|no| self.others.get(no)) {

@@ -22,8 +22,19 @@ pub struct Stored {
     pub idx: i64,
     /// The state event that it replaced.
     pub replaces: Option<EventNo>,
+    /// How it was sent, if with a transaction id.
+    pub sent: Option<Sent>,
     /// The event, as it was accepted.
     pub pdu: Pdu,
+}
+
+/// How an event was sent by a user of this server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// From which device.
+    pub device: Box<str>,
+    /// With which transaction id.
+    pub txn_id: Box<str>,
 }
 
 impl Stored {
@@ -31,7 +42,16 @@ impl Stored {
         let damaged = |what: &str| Error::Damaged(format!("event {}: {what}", row.event_id));
         let event_id = EventId::parse(&row.event_id).map_err(|_| damaged("its id"))?;
         let pdu = Pdu::from_stored(row.json, event_id, rules).map_err(|error| damaged(&error.to_string()))?;
-        Ok(Self { no: row.event, room: row.room, segment: row.segment, idx: row.idx, replaces: row.replaces, pdu })
+        let sent = row.device.zip(row.txn_id).map(|(device, txn_id)| Sent { device, txn_id });
+        Ok(Self {
+            no: row.event,
+            room: row.room,
+            segment: row.segment,
+            idx: row.idx,
+            replaces: row.replaces,
+            sent,
+            pdu,
+        })
     }
 }
 

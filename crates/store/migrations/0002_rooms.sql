@@ -25,14 +25,17 @@ CREATE TABLE rooms (
 CREATE INDEX rooms_published ON rooms (joined, room_no) WHERE published;
 
 -- Events as they were accepted: `json` is the canonical PDU with hashes and signatures, without `unsigned`.
--- `replaces` is the state event that this one replaced where it stands.
+-- `replaces` is the state event that this one replaced where it stands. `device` and `txn_id` are how it was sent, for
+-- events of this server's users.
 CREATE TABLE events (
-    event_no BIGINT NOT NULL PRIMARY KEY,
+    event_no {number} NOT NULL PRIMARY KEY,
     event_id TEXT NOT NULL UNIQUE,
     room_no BIGINT NOT NULL,
     segment BIGINT NOT NULL,
     idx BIGINT NOT NULL,
     replaces BIGINT,
+    device TEXT,
+    txn_id TEXT,
     json {bytes} NOT NULL
 );
 
@@ -91,18 +94,14 @@ CREATE TABLE memberships (
 
 CREATE INDEX memberships_room ON memberships (room_no, membership, idx);
 
--- What a device has sent under which transaction id, so that a repeated request gets the first one's answer.
+-- What was sent with a transaction id, so that a repeated request gets the first one's answer. `digest` is of user, device,
+-- endpoint and transaction id; as it is short, the event itself is asked whether it is the one.
 CREATE TABLE transactions (
     room_no BIGINT NOT NULL,
-    txn_id TEXT NOT NULL,
-    user_no BIGINT NOT NULL,
-    device TEXT NOT NULL,
-    endpoint TEXT NOT NULL,
+    digest BIGINT NOT NULL,
     event_no BIGINT NOT NULL,
-    PRIMARY KEY (room_no, txn_id, user_no, device, endpoint)
+    PRIMARY KEY (room_no, digest, event_no)
 ){clustered};
-
-CREATE INDEX transactions_event ON transactions (event_no);
 
 CREATE TABLE aliases (
     alias TEXT NOT NULL PRIMARY KEY,

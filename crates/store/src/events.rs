@@ -17,6 +17,10 @@ pub struct EventRow {
     pub idx: i64,
     /// The state event that it replaced.
     pub replaces: Option<EventNo>,
+    /// The device that sent it with a transaction id.
+    pub device: Option<Box<str>>,
+    /// That transaction id.
+    pub txn_id: Option<Box<str>>,
     /// The canonical PDU.
     pub json: Box<[u8]>,
 }
@@ -36,16 +40,20 @@ pub struct NewRow<'a> {
     pub idx: i64,
     /// The state event that it replaces.
     pub replaces: Option<EventNo>,
+    /// The device that sent it with a transaction id.
+    pub device: Option<&'a str>,
+    /// That transaction id.
+    pub txn_id: Option<&'a str>,
     /// The canonical PDU.
     pub json: &'a [u8],
 }
 
 statements! {
-    BY_ID = "SELECT event_no, event_id, room_no, segment, idx, replaces, json FROM events WHERE event_id = $1";
-    BY_NO = "SELECT event_no, event_id, room_no, segment, idx, replaces, json FROM events WHERE event_no = $1";
-    MANY = "SELECT event_no, event_id, room_no, segment, idx, replaces, json FROM events WHERE event_no IN ints($1)";
-    MANY_BY_ID = "SELECT event_no, event_id, room_no, segment, idx, replaces, json FROM events WHERE event_id IN texts($1)";
-    INSERT = "INSERT INTO events (event_no, event_id, room_no, segment, idx, replaces, json) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    BY_ID = "SELECT event_no, event_id, room_no, segment, idx, replaces, device, txn_id, json FROM events WHERE event_id = $1";
+    BY_NO = "SELECT event_no, event_id, room_no, segment, idx, replaces, device, txn_id, json FROM events WHERE event_no = $1";
+    MANY = "SELECT event_no, event_id, room_no, segment, idx, replaces, device, txn_id, json FROM events WHERE event_no IN ints($1)";
+    MANY_BY_ID = "SELECT event_no, event_id, room_no, segment, idx, replaces, device, txn_id, json FROM events WHERE event_id IN texts($1)";
+    INSERT = "INSERT INTO events (event_no, event_id, room_no, segment, idx, replaces, device, txn_id, json) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     REDACTIONS = "SELECT event_no, redaction FROM redactions WHERE event_no IN ints($1)";
     REDACT = "INSERT INTO redactions (event_no, redaction) VALUES ($1, $2) ON CONFLICT (event_no) DO NOTHING";
 }
@@ -58,7 +66,9 @@ fn event(row: &Row<'_>) -> Result<EventRow, Error> {
         segment: row.get(3)?,
         idx: row.get(4)?,
         replaces: row.get(5)?,
-        json: row.get(6)?,
+        device: row.get(6)?,
+        txn_id: row.get(7)?,
+        json: row.get(8)?,
     })
 }
 
@@ -87,7 +97,17 @@ pub fn insert(tx: &Tx<'_>, events: &[NewRow<'_>]) -> Result<(), Error> {
     let rows: Vec<_> = events
         .iter()
         .map(|event| {
-            values![event.event, event.event_id, event.room, event.segment, event.idx, event.replaces, event.json]
+            values![
+                event.event,
+                event.event_id,
+                event.room,
+                event.segment,
+                event.idx,
+                event.replaces,
+                event.device,
+                event.txn_id,
+                event.json
+            ]
         })
         .collect();
     tx.execute_many(INSERT, &rows)?;

@@ -15,7 +15,8 @@
 //!
 //! * Parameters are `$1`, `$2`, … and may be used in any order, more than once.
 //! * Columns are `BIGINT`, `TEXT`, `BOOLEAN` or, in migrations, `{bytes}`; `{clustered}` after a table's closing
-//!   parenthesis stores it by its primary key on SQLite. No foreign keys.
+//!   parenthesis stores it by its primary key on SQLite, and a primary key of type `{number}` is SQLite's own row number,
+//!   for tables with long rows. No foreign keys.
 //! * `room_no IN ints($1)` and `name NOT IN texts($1)` test against a set; `FROM ints($1)` is the set as a table with one
 //!   column, `value`.
 //! * `position($n)` in a statement for [`Tx::at_position`] stands for the position of the change.

@@ -115,9 +115,11 @@ fn position(dialect: Dialect, out: &mut String, number: &str) {
 /// collation.
 pub(crate) fn migration(dialect: Dialect, sql: &str) -> String {
     match dialect {
-        Dialect::Sqlite => sql.replace("{bytes}", "BLOB").replace("{clustered}", " WITHOUT ROWID"),
+        Dialect::Sqlite => {
+            sql.replace("{bytes}", "BLOB").replace("{clustered}", " WITHOUT ROWID").replace("{number}", "INTEGER")
+        }
         Dialect::Postgres => {
-            let sql = sql.replace("{bytes}", "BYTEA").replace("{clustered}", "");
+            let sql = sql.replace("{bytes}", "BYTEA").replace("{clustered}", "").replace("{number}", "BIGINT");
             let mut out = String::with_capacity(sql.len() + 256);
             let mut rest = sql.as_str();
             while let Some(first) = rest.chars().next() {

@@ -344,7 +344,7 @@ impl Catalogue for Sqlite {
 
 fn kind_of(name: &str) -> Option<Kind> {
     match name {
-        "BIGINT" => Some(Kind::Int),
+        "BIGINT" | "INTEGER" => Some(Kind::Int),
         "BOOLEAN" => Some(Kind::Bool),
         "TEXT" => Some(Kind::Text),
         "BLOB" => Some(Kind::Bytes),

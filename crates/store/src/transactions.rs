@@ -15,40 +15,36 @@ pub struct TransactionKey {
     pub txn_id: String,
 }
 
+impl TransactionKey {
+    /// What stands for it in the table. Others may have the same: who finds an event by it compares user, device and id.
+    #[must_use]
+    pub fn digest(&self) -> i64 {
+        // FNV-1a: the same in every release, and nothing is gained by making two keys collide.
+        let mut digest: u64 = 0xcbf2_9ce4_8422_2325;
+        let user = self.user.0.to_le_bytes();
+        for part in [&user[..], self.device.as_bytes(), self.endpoint.as_bytes(), self.txn_id.as_bytes()] {
+            // 0xff is in no UTF-8 text, so that parts can not run into each other.
+            for byte in part.iter().chain(&[0xff]) {
+                digest = (digest ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+        i64::from_le_bytes(digest.to_le_bytes())
+    }
+}
+
 statements! {
-    FIND = "SELECT user_no, device, endpoint, txn_id, event_no FROM transactions WHERE room_no = $1 AND txn_id IN texts($2)";
-    OF_EVENTS = "SELECT event_no, txn_id FROM transactions WHERE event_no IN ints($1) AND user_no = $2 AND device = $3";
-    INSERT = "INSERT INTO transactions (room_no, txn_id, user_no, device, endpoint, event_no) VALUES ($1, $2, $3, $4, $5, $6)";
+    FIND = "SELECT digest, event_no FROM transactions WHERE room_no = $1 AND digest IN ints($2)";
+    INSERT = "INSERT INTO transactions (room_no, digest, event_no) VALUES ($1, $2, $3)";
 }
 
-/// What was sent into the room under any of these transaction ids, by whomever.
-pub fn find(read: &Read<'_>, room: RoomNo, txn_ids: &[&str]) -> Result<Vec<(TransactionKey, EventNo)>, Error> {
-    read.all(FIND, params![room, txn_ids], |row| {
-        Ok((
-            TransactionKey { user: row.get(0)?, device: row.get(1)?, endpoint: row.get(2)?, txn_id: row.get(3)? },
-            row.get(4)?,
-        ))
-    })
-}
-
-/// The transaction ids under which a device has sent these events.
-pub fn of_events(
-    read: &Read<'_>,
-    events: &[EventNo],
-    user: UserNo,
-    device: &str,
-) -> Result<Vec<(EventNo, String)>, Error> {
-    read.all(OF_EVENTS, params![events, user, device], |row| Ok((row.get(0)?, row.get(1)?)))
+/// What may have been sent into the room under any of these digests.
+pub fn find(read: &Read<'_>, room: RoomNo, digests: &[i64]) -> Result<Vec<(i64, EventNo)>, Error> {
+    read.all(FIND, params![room, digests], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Remembers what was sent.
-pub fn insert(tx: &Tx<'_>, room: RoomNo, sent: &[(&TransactionKey, EventNo)]) -> Result<(), Error> {
-    let rows: Vec<_> = sent
-        .iter()
-        .map(|(key, event)| {
-            values![room, key.txn_id.as_str(), key.user, key.device.as_str(), key.endpoint.as_str(), event]
-        })
-        .collect();
+pub fn insert(tx: &Tx<'_>, room: RoomNo, sent: &[(i64, EventNo)]) -> Result<(), Error> {
+    let rows: Vec<_> = sent.iter().map(|(digest, event)| values![room, *digest, *event]).collect();
     tx.execute_many(INSERT, &rows)?;
     Ok(())
 }

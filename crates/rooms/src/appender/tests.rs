@@ -1,6 +1,6 @@
 use std::collections::{BTreeSet, HashSet};
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt as _, future::join_all};
 use roost_matrix::room_version::RoomVersion;
 use roost_store::{Membership, rooms, timeline};
 use serde_json::json;
@@ -233,4 +233,80 @@ async fn the_same_state_twice_is_one_event() {
     let other = bed.rooms.append(&room, name("b")).await.expect("set");
     assert_ne!(other.event_id, first.event_id);
     assert_ne!(bed.rooms.append(&room, name("a")).await.expect("set").event_id, first.event_id);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_resort_of_a_locked_row_loses_nothing_either() {
+    let bed = bed().await;
+    let (alice, stranger) = (user("alice"), user("stranger"));
+    let room = bed.public_room(&alice).await;
+    let locking = crate::Options { tries: 0, ..crate::Options::default() };
+    let engine = || async {
+        Rooms::open(
+            bed.store.scratch.open().await,
+            crate::testing::identity(),
+            locking.clone(),
+            roost_store::testing::world(),
+        )
+    };
+    let engines = [engine().await, engine().await];
+    join_all(engines.iter().enumerate().flat_map(|(engine, rooms)| {
+        let (room, alice, stranger) = (&room, &alice, &stranger);
+        (0..3).map(move |sender| async move {
+            for n in 0..10 {
+                let body = format!("{engine} {sender} {n}");
+                let sent = rooms.append(room, text_as(alice, &body, &body)).await.expect("sent");
+                assert!(sent.position.is_some());
+                assert_eq!(
+                    rooms.append(room, text_as(alice, &body, &body)).await.expect("sent").event_id,
+                    sent.event_id
+                );
+                let refused = rooms.append(room, text(stranger, "no")).await;
+                assert!(matches!(refused, Err(Error::Forbidden(_))));
+            }
+        })
+    }))
+    .await;
+    let bodies = bed.bodies(&room, &alice).await;
+    assert_eq!(bodies.iter().collect::<HashSet<_>>().len(), 60);
+    assert_eq!(bodies.len(), 60);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn doors_that_close_at_once_lose_nothing() {
+    let bed = bed().await;
+    let alice = user("alice");
+    let options = crate::Options { appenders: 0, queue: 1, batch: 2, ..crate::Options::default() };
+    let rooms = Rooms::open((*bed.store).clone(), crate::testing::identity(), options, roost_store::testing::world());
+    let ids = [bed.public_room(&alice).await, bed.public_room(&alice).await, bed.public_room(&alice).await];
+    join_all((0..12).map(|sender| {
+        let (rooms, ids, alice) = (&rooms, &ids, &alice);
+        async move {
+            for n in 0..20 {
+                let room = &ids[(sender + n) % ids.len()];
+                rooms.append(room, text(alice, &format!("{sender} {n}"))).await.expect("sent");
+            }
+        }
+    }))
+    .await;
+    let mut all = HashSet::new();
+    for room in &ids {
+        all.extend(bed.bodies(room, &alice).await);
+    }
+    assert_eq!(all.len(), 240);
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_is_answered_as_such_and_leaves_nothing() {
+    let bed = bed().await;
+    let alice = user("alice");
+    let room = bed.public_room(&alice).await;
+    bed.say(&room, &alice, "before").await.expect("sent");
+    bed.store.close().await;
+    let answers = join_all((0..5).map(|n| bed.say(&room, &alice, "never").map(move |answer| (n, answer)))).await;
+    assert!(answers.iter().all(|(_, answer)| matches!(answer, Err(Error::Store(_)))), "{answers:?}");
+    let restarted = another(&bed.store.scratch).await;
+    restarted.append(&room, text(&alice, "after")).await.expect("sent");
+    let seen = crate::testing::Bed { rooms: restarted, store: bed.store };
+    assert_eq!(seen.bodies(&room, &alice).await, ["before", "after"]);
 }

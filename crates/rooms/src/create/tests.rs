@@ -146,3 +146,13 @@ async fn what_the_initial_state_says_takes_the_presets_place_and_name_takes_its(
     let name = bed.rooms.state_content(&room, &alice, "m.room.name", "").await.expect("a name");
     assert_eq!(name, r#"{"name":"kept"}"#);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rooms_that_are_alike_in_everything_are_still_different_rooms() {
+    let bed = bed().await;
+    let alice = user("alice");
+    let rooms = futures_util::future::join_all((0..50).map(|_| bed.rooms.create(CreateRoom::new(&alice)))).await;
+    let ids: std::collections::HashSet<_> = rooms.into_iter().map(|room| room.expect("a room")).collect();
+    assert_eq!(ids.len(), 50);
+    assert_eq!(bed.rooms.joined_rooms(&alice).await.expect("rooms").len(), 50);
+}
