@@ -1,6 +1,6 @@
 //! What the command line's commands do.
 
-use std::io::Write as _;
+use std::{io::Write as _, path::Path};
 
 use roost_store::Database;
 use roost_world::World;
@@ -127,12 +127,26 @@ pub(crate) async fn workers(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A database that was named on the command line: as in `database.url`, but a file that can only be meant relative to
+/// the current folder is taken so.
+fn database(url: &str, data_dir: &DataDir) -> Result<Database, Failure> {
+    let database = Database::parse(url, data_dir.path()).map_err(Failure::failed)?;
+    let here = Database::parse(url, Path::new("")).map_err(Failure::failed)?;
+    Ok(match (&database, &here) {
+        (Database::Sqlite(there), Database::Sqlite(file)) if there != file => {
+            let folder_is = |path: &Path| path.parent().is_some_and(Path::is_dir);
+            let only_here = file.exists() && !there.exists();
+            if only_here || (!there.exists() && !folder_is(there) && folder_is(file)) { here } else { database }
+        }
+        _ => database,
+    })
+}
+
 /// Copies a database into another one.
 pub(crate) async fn copy(config: &Config, runtime: &Handle, from: &str, to: &str) -> Result<(), Failure> {
     // A running server would go on writing to one of the two.
     let data_dir = DataDir::open(&config.data_dir()).map_err(Failure::failed)?;
-    let parse = |url| Database::parse(url, data_dir.path()).map_err(Failure::failed);
-    let (source, target) = (parse(from)?, parse(to)?);
+    let (source, target) = (database(from, &data_dir)?, database(to, &data_dir)?);
     if let Database::Sqlite(path) = &source
         && !path.exists()
     {

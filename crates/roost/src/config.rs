@@ -168,11 +168,14 @@ impl Config {
             }
         };
         overlay(&mut table, environment, &mut problems);
-        let later = Self::keys()
+        let mut later: Vec<(String, &'static str)> = Self::keys()
             .into_iter()
             .filter_map(|key| key.later.filter(|_| is_set(&table, &key)).map(|later| (key.path(), later)))
             .collect();
         let config = Self::take(table, &mut problems);
+        if config.serving(Serves::Identity).next().is_some() {
+            later.push(("listen.serves: \"identity\"".to_owned(), "the identity server"));
+        }
         config.check(&mut problems);
         if problems.0.is_empty() { Ok(Loaded { config, later }) } else { Err(problems) }
     }

@@ -55,6 +55,11 @@ impl Server {
         for listen in &config.listen {
             bound.push((Bound::open(listen).await?, listen.serves.0.clone()));
         }
+        if !config.outbound.verify_certificates {
+            tracing::warn!(
+                "outbound.verify_certificates is false: certificates of push gateways and others are not checked"
+            );
+        }
         let metrics_text = telemetry::metrics();
         let house = House::open(config, &data_dir, world.clone()).await?;
         telemetry::keep_metrics(&house.workers, &world);

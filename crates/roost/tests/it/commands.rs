@@ -81,7 +81,10 @@ fn a_copied_database_holds_the_same_accounts() {
     assert_eq!(copied.status.code(), Some(0), "{}", err(&copied));
     let again = place.run(&["db", "copy", "sqlite:roost.db", "sqlite:other.db"]);
     assert_eq!(again.status.code(), Some(1), "a database that is not empty is not filled");
-    let missing = place.run(&["db", "copy", "sqlite:nowhere.db", "sqlite:third.db"]);
+    let from_here = place.run(&["db", "copy", "sqlite:roost-data/roost.db", "sqlite:roost-data/third.db"]);
+    assert_eq!(from_here.status.code(), Some(0), "{}", err(&from_here));
+    assert!(place.path().join("roost-data/third.db").exists());
+    let missing = place.run(&["db", "copy", "sqlite:nowhere.db", "sqlite:fourth.db"]);
     assert_eq!(missing.status.code(), Some(1));
     let mut command = place.roost(&["serve"]);
     command.env("ROOST_DATABASE__URL", "sqlite:other.db");

@@ -13,6 +13,15 @@ fn the_example_is_a_valid_configuration() {
 }
 
 #[test]
+fn the_book_shows_the_example() {
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/configuration.md")).unwrap();
+    let shown = page.split("```toml\n").last().unwrap().split("```").next().unwrap();
+    let example = out(&Place::new().run(&["config", "example"]));
+    assert_eq!(shown, example, "put the output of `roost config example` into docs/src/configuration.md");
+}
+
+#[test]
 fn an_unknown_key_ends_every_command_with_its_name_and_the_nearest_one() {
     let place = Place::new();
     place.file("roost.toml", "[database]\nulr = \"sqlite:x.db\"\n");
