@@ -34,7 +34,7 @@ use crate::{
 };
 
 pub use filter::{Filter, FilterError};
-pub use request::{STATE_AFTER, SyncRequest, UNSTABLE_STATE_AFTER};
+pub use request::SyncRequest;
 
 /// For how long a request waits at most, whatever it asks for: proxies lose patience soon after.
 const MAX_WAIT: Duration = Duration::from_secs(120);

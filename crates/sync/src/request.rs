@@ -7,11 +7,6 @@ use roost_store::{UserNo, token::SyncToken};
 
 use crate::filter::Filter;
 
-/// The specification's key for the state at the end of the timeline.
-pub const STATE_AFTER: &str = "state_after";
-/// The key that clients know which are older than its specification.
-pub const UNSTABLE_STATE_AFTER: &str = "org.matrix.msc4222.state_after";
-
 /// A request for what is new.
 #[derive(Clone, Debug)]
 pub struct SyncRequest {
@@ -29,8 +24,7 @@ pub struct SyncRequest {
     pub timeout: Duration,
     /// Whether all state is wanted, and not only what changed.
     pub full_state: bool,
-    /// Whether state is wanted as of the end of the timeline, and not as of its start.
-    pub state_after: bool,
-    /// Under which key such state is told: [`STATE_AFTER`], or [`UNSTABLE_STATE_AFTER`] for those who asked by that name.
-    pub state_after_key: &'static str,
+    /// Whether state is wanted as of the end of the timeline, and not as of its start: then the name under which it is told,
+    /// since clients that asked by the older name look for the answer under that.
+    pub state_after: Option<&'static str>,
 }

@@ -15,7 +15,7 @@ use axum::{
 };
 use http::header;
 use roost_store::token::SyncToken;
-use roost_sync::{Filter, STATE_AFTER, SyncRequest, UNSTABLE_STATE_AFTER};
+use roost_sync::{Filter, SyncRequest};
 use serde::Deserialize;
 
 use crate::{Caller, Error, QueryArgs, State, routes::ClientRoutes as _};
@@ -77,9 +77,11 @@ async fn sync(
         filter,
         timeout: Duration::from_millis(query.timeout),
         full_state: query.full_state,
-        state_after: query.use_state_after || query.unstable_use_state_after,
-        // Who asked by the old name looks for the answer under the old name.
-        state_after_key: if query.use_state_after { STATE_AFTER } else { UNSTABLE_STATE_AFTER },
+        state_after: match (query.use_state_after, query.unstable_use_state_after) {
+            (true, _) => Some("state_after"),
+            (false, true) => Some("org.matrix.msc4222.state_after"),
+            (false, false) => None,
+        },
     };
     let answer = state.sync.sync(request).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], answer).into_response())

@@ -1,5 +1,6 @@
 //! `/_matrix/client`
 
+mod absent;
 mod account;
 mod account_data;
 mod capabilities;
@@ -8,9 +9,11 @@ mod directory;
 mod filter;
 mod login;
 mod profile;
+mod push_rules;
 mod receipts;
 mod register;
 mod rooms;
+mod sync;
 mod tags;
 mod typing;
 mod versions;

@@ -152,7 +152,7 @@ impl Assembly<'_> {
             visible && (stored.pdu.state_key().is_some() || !self.ignored.contains(stored.pdu.sender()))
         };
         let filter = &self.request.filter.room.timeline;
-        let replayed = !self.request.state_after;
+        let replayed = self.request.state_after.is_none();
         Window::read(&self.inner.rooms, self.read, subject.room, span, filter, replayed, sees)
     }
 
@@ -190,7 +190,7 @@ impl Assembly<'_> {
 
         json::key(out, room.id.as_str());
         out.push(b'{');
-        let name = if self.request.state_after { self.request.state_after_key } else { "state" };
+        let name = self.request.state_after.unwrap_or("state");
         json::events(out, name, &self.events(subject, &state)?);
         json::name(out, "timeline");
         out.extend_from_slice(b"{\"events\":[");
@@ -228,7 +228,7 @@ impl Assembly<'_> {
             vec![]
         };
         let mut events = self.inner.rooms.stored(self.read, room, &numbers)?;
-        if !self.request.state_after {
+        if self.request.state_after.is_none() {
             for hidden in &window.hidden {
                 let key = |stored: &Stored| {
                     (stored.pdu.kind() == hidden.pdu.kind()) && (stored.pdu.state_key() == hidden.pdu.state_key())
@@ -242,7 +242,7 @@ impl Assembly<'_> {
 
     /// Up to and including the event of which index the state is told.
     fn state_index(&self, wanted: Wanted, window: &Window) -> i64 {
-        if self.request.state_after { wanted.span.end } else { window.base }
+        if self.request.state_after.is_some() { wanted.span.end } else { window.base }
     }
 
     /// Adds the members without which a lazily loading client could not show what it is told.
@@ -286,7 +286,7 @@ impl Assembly<'_> {
     /// Remembers which members the client is sent.
     fn remember(&self, state: &[Arc<Stored>], window: &Window) {
         if self.request.filter.room.state.lazy_load_members {
-            let timeline = window.kept.iter().filter(|_| !self.request.state_after);
+            let timeline = window.kept.iter().filter(|_| self.request.state_after.is_none());
             for stored in state.iter().chain(timeline).filter(|stored| is_member(stored)) {
                 self.inner.sent.add(self.client, stored.no, self.to);
             }

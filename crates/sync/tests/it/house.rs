@@ -109,7 +109,7 @@ impl House {
             filter: Filter::parse(&filter).unwrap(),
             timeout: ask.timeout,
             full_state: ask.full_state,
-            state_after: ask.state_after,
+            state_after: ask.state_after.then_some("state_after"),
         };
         serde_json::from_slice(&self.sync.sync(request).await.unwrap()).unwrap()
     }
