@@ -321,11 +321,15 @@ impl<E: Engine> Writer<'_, E> {
     fn feed(&self, group: &Group, head: Position) {
         let entries = group.place(head);
         let before = Position(head.0 - group.count());
-        while !self.frontier.feed(before, head, &entries) {
+        if !self.frontier.feed(before, head, &entries) {
             // Other nodes were there first.
-            if let Err(error) = frontier::catch_up(&Read::new(self.engine), self.frontier) {
-                tracing::warn!(%error, "the log could not be read after a commit; its followers start anew");
+            let caught_up = frontier::catch_up(&Read::new(self.engine), self.frontier);
+            if let Err(error) = &caught_up {
+                tracing::warn!(%error, "the log could not be read after a commit");
                 self.engine.fault();
+            }
+            if caught_up.is_err() || !self.frontier.feed(before, head, &entries) {
+                // Its followers start anew from the tables.
                 self.frontier.leap(head);
             }
         }
