@@ -57,14 +57,18 @@ impl Mainline {
                 if let Some(position) = self.positions.get(&here).or_else(|| self.beside.get(&here)) {
                     break *position;
                 }
-                path.push(here);
-                on_path.insert(here);
-                current = power_levels_of(graph, here)?;
+                // Where event ids are chosen (versions 1 and 2), events can be made that cite each other in a circle.
+                current = if on_path.insert(here) {
+                    path.push(here);
+                    power_levels_of(graph, here)?
+                } else {
+                    None
+                };
             }
             if let Some(entry) = self.next {
                 let position = self.positions.len();
                 self.positions.insert(entry, position);
-                self.next = power_levels_of(graph, entry)?;
+                self.next = power_levels_of(graph, entry)?.filter(|next| !self.positions.contains_key(next));
                 if on_path.contains(&entry) {
                     path.truncate(path.iter().position(|here| *here == entry).unwrap_or_default());
                     break position;

@@ -314,7 +314,8 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn word() -> impl Strategy<Value = String> {
-    prop::string::string_regex("[abB_é.*? -]{0,8}").unwrap()
+    // No two wildcards side by side: ruma 0.20 takes the second of them for itself when it matches words.
+    prop::string::string_regex("([*?]?[abB_é. -]){0,5}[*?]?").unwrap()
 }
 
 fn key() -> impl Strategy<Value = String> {
@@ -395,6 +396,15 @@ proptest! {
     ) {
         let sender = json!({"rule_id": if by_sender { BOB } else { ALICE }, "default": false, "enabled": true,
             "actions": ["notify", {"set_tweak": "sound", "value": "sender"}]});
+        // In a set of ruma's no two rules of a kind share their id.
+        let named = |rules: Vec<Value>| -> Vec<Value> {
+            let name = |(number, mut rule): (usize, Value)| {
+                rule["rule_id"] = format!("rule{number}").into();
+                rule
+            };
+            rules.into_iter().enumerate().map(name).collect()
+        };
+        let (overrides, words, underrides) = (named(overrides), named(words), named(underrides));
         let all = json!({
             "override": overrides, "content": words, "room": [], "sender": [sender], "underride": underrides,
         });

@@ -75,7 +75,8 @@ fn compare(version: RoomVersion, steps: &[Step]) -> Result<(), TestCaseError> {
         );
     }
 
-    for (states, resolved) in &story.merges {
+    let lost_on_the_way = story.order.iter().skip(3).any(|id| !has_join_rules(&story.after[id]));
+    for (states, resolved) in story.merges.iter().filter(|_| !lost_on_the_way) {
         if !has_join_rules(resolved) || !states.iter().all(has_join_rules) {
             continue;
         }
