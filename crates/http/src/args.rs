@@ -36,9 +36,7 @@ impl<T: IncomingRequest> FromRequest<State> for Args<T> {
         let body: &[u8] = if matches!(parts.method, Method::GET | Method::HEAD) {
             b""
         } else {
-            let mut request = Request::new(body);
-            *request.headers_mut() = parts.headers.clone();
-            bytes = body::read(state, request).await?;
+            bytes = body::read(state, &parts.headers, body).await?;
             if bytes.is_empty() {
                 b"{}"
             } else {

@@ -1,9 +1,9 @@
 //! Reading request bodies: bounded in size and time, and checked to be JSON before anything looks at them.
 
-use axum::extract::FromRequest;
+use axum::{body::Body, extract::FromRequest};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use http::{Request, StatusCode, header};
+use http::{HeaderMap, Request, StatusCode, header};
 use roost_matrix::{
     canonical_json::{self, Integers},
     error::ErrCode,
@@ -13,17 +13,15 @@ use serde_json::value::RawValue;
 use crate::{Error, State};
 
 /// Reads a whole body, within the limits for size and time.
-pub(crate) async fn read(state: &State, request: Request<axum::body::Body>) -> Result<Bytes, Error> {
+pub(crate) async fn read(state: &State, headers: &HeaderMap, body: Body) -> Result<Bytes, Error> {
     let limit = state.settings.max_body;
-    let announced = request
-        .headers()
+    let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse::<u64>().ok());
     if announced.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit)) {
         return Err(too_large(limit));
     }
-    let body = request.into_body();
     if axum::body::HttpBody::is_end_stream(&body) {
         return Ok(Bytes::new());
     }
@@ -76,8 +74,9 @@ pub struct JsonBytes(pub Bytes);
 impl FromRequest<State> for JsonBytes {
     type Rejection = Error;
 
-    async fn from_request(request: Request<axum::body::Body>, state: &State) -> Result<Self, Error> {
-        let body = read(state, request).await?;
+    async fn from_request(request: Request<Body>, state: &State) -> Result<Self, Error> {
+        let (parts, body) = request.into_parts();
+        let body = read(state, &parts.headers, body).await?;
         if body.is_empty() {
             return Ok(Self(Bytes::from_static(b"{}")));
         }
@@ -93,7 +92,7 @@ pub struct RawJson(pub Box<RawValue>);
 impl FromRequest<State> for RawJson {
     type Rejection = Error;
 
-    async fn from_request(request: Request<axum::body::Body>, state: &State) -> Result<Self, Error> {
+    async fn from_request(request: Request<Body>, state: &State) -> Result<Self, Error> {
         let JsonBytes(body) = JsonBytes::from_request(request, state).await?;
         serde_json::from_slice(&body).map(Self).map_err(|error| Error::not_json(error.to_string()))
     }

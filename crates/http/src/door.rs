@@ -39,11 +39,7 @@ pub(crate) async fn pass(Extract(state): Extract<State>, request: Request<Body>,
     let span = tracing::info_span!("request", id, %method, path = request.uri().path());
 
     let mut response = async {
-        let mut response = match AssertUnwindSafe(answer(&state, request, route.as_ref(), next)).catch_unwind().await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => error.into_response(),
-            Err(_) => Error::internal("a panic, told of above").into_response(),
-        };
+        let mut response = caught(answer(&state, request, route.as_ref(), next)).await;
         allow_origins(response.headers_mut());
         let status = response.status();
         if leaves_body(status) || (long && !status.is_success()) {
@@ -58,6 +54,15 @@ pub(crate) async fn pass(Extract(state): Extract<State>, request: Request<Body>,
     .await;
     response.headers_mut().insert("x-request-id", HeaderValue::from(id));
     response
+}
+
+/// An answer in any case: errors become Matrix errors, and so do panics, which the process's hook has logged by then.
+async fn caught(answer: impl Future<Output = Result<Response, Error>>) -> Response {
+    match AssertUnwindSafe(answer).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => error.into_response(),
+        Err(_) => Error::internal("a panic").into_response(),
+    }
 }
 
 /// Whether a body may still be on its way when the answer is ready.
@@ -148,5 +153,20 @@ fn tell(state: &State, method: &Method, route: Option<&MatchedPath>, response: &
         tracing::info!(status = status.as_u16(), ms = took, "answered");
     } else {
         tracing::debug!(status = status.as_u16(), ms = took, "answered");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_a_matrix_error() {
+        let response = caught(async { panic!("a fault") }).now_or_never().unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = http_body_util::BodyExt::collect(response.into_body()).now_or_never().unwrap().unwrap().to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["errcode"], "M_UNKNOWN");
+        assert!(!body["error"].as_str().unwrap().contains("fault"), "the cause is not the client's business");
     }
 }

@@ -141,3 +141,6 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,14 @@ fn the_world(config: &Config, runtime: &Handle) -> World {
 
 /// Runs the server until a signal ends it.
 pub(crate) async fn serve(config: &Config, runtime: &Handle) -> Result<(), Failure> {
+    // Each connection is an open file, and the usual limit is low for old reasons only.
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files) if files < 1024 + u64::from(config.http.max_connections) => {
+            tracing::warn!(files, "the limit of open files is lower than http.max_connections needs");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
+    }
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
     let server = tokio::select! {

@@ -122,3 +122,37 @@ fn thread(name: &str, body: Job) {
         tracing::error!(%error, name, "no thread could be started");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_that_panics_answers_nobody_and_the_pool_goes_on() {
+        let world = real(Handle::current(), 1);
+        assert_eq!(world.cpu(|| panic!("on purpose")).await, None::<()>);
+        assert_eq!(world.cpu(|| 7).await, Some(7));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_further_jobs() {
+        let world = real(Handle::current(), 1);
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        world.executor.spawn_cpu(Box::new(move || drop(gate.recv())));
+        let waiting: Vec<_> = (0..QUEUE + 10).map(|_| Box::pin(world.cpu(|| ()))).collect();
+        // The futures begin when they are polled, which joining does in their order.
+        let (answers, ()) = tokio::join!(futures_util::future::join_all(waiting), async move { drop(go) });
+        assert!(answers.iter().filter(|answer| answer.is_none()).count() >= 9);
+        assert!(answers.first().is_some_and(Option::is_some));
+    }
+
+    #[tokio::test]
+    async fn time_goes_on_and_chance_varies() {
+        let world = real(Handle::current(), 1);
+        let (before, wall) = (world.clock.monotonic(), world.now_ms());
+        world.clock.sleep(Duration::from_millis(5)).await;
+        assert!(world.clock.monotonic() >= before + Duration::from_millis(5));
+        assert!(world.now_ms() >= wall && wall > 1_600_000_000_000);
+        assert_ne!(world.random_bytes::<32>(), world.random_bytes::<32>());
+    }
+}

@@ -18,7 +18,7 @@ fn the_book_shows_the_example() {
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/configuration.md")).unwrap();
     let shown = page.split("```toml\n").last().unwrap().split("```").next().unwrap();
     let example = out(&Place::new().run(&["config", "example"]));
-    assert_eq!(shown, example, "put the output of `roost config example` into docs/src/configuration.md");
+    assert!(shown == example, "put the output of `roost config example` into docs/src/configuration.md");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use http::Method;
 use roost::config::RateSetting;
-use roost_testkit::Server;
+use roost_testkit::{Server, User};
+use serde_json::json;
 
 #[tokio::test]
 async fn whoever_asks_too_often_is_told_when_to_come_back() {
@@ -58,4 +59,45 @@ async fn a_proxys_header_counts_only_when_it_is_trusted() {
         // What a client writes itself stands before what the proxy appends.
         assert_eq!(ask("198.51.100.7, 192.0.2.1").await, 429);
     }
+}
+
+#[tokio::test]
+async fn sending_is_limited_for_each_user() {
+    let server = Server::with(|config| {
+        config.rate_limits.enabled = true;
+        config.rate_limits.sending_per_user = RateSetting::of(3, 600);
+    })
+    .await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let room = alice.create_room(&json!({ "preset": "public_chat" })).await;
+    bob.join(&room).await;
+    for number in 0..3 {
+        alice.send(&room, &format!("message {number}")).await;
+    }
+    let content = json!({ "msgtype": "m.text", "body": "one too many" });
+    let path = User::room_path(&room, &["send", "m.room.message", "one too many"]);
+    let (status, body) = alice.put(&path, &content).await;
+    assert_eq!((status, body["errcode"].as_str()), (429, Some("M_LIMIT_EXCEEDED")));
+    bob.send(&room, "from somebody else").await;
+    let (_, messages) = bob.get(&(User::room_path(&room, &["messages"]) + "?dir=b&limit=50")).await;
+    assert!(!messages.to_string().contains("one too many"), "what was refused is not there");
+}
+
+#[tokio::test]
+async fn attempts_to_log_in_count_for_the_account_that_is_tried() {
+    let server = Server::with(|config| {
+        config.rate_limits.enabled = true;
+        config.rate_limits.login_per_user = RateSetting::of(2, 600);
+    })
+    .await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let attempt = async |user: &str, password: &str| {
+        let identifier = json!({ "type": "m.id.user", "user": user });
+        let body = json!({ "type": "m.login.password", "identifier": identifier, "password": password });
+        server.post("/_matrix/client/v3/login", &body).await.0
+    };
+    assert_eq!(attempt(&alice.id, "wrong").await, 403);
+    assert_eq!(attempt("alice", "wrong").await, 403);
+    assert_eq!(attempt(&alice.id, &alice.password).await, 429, "even with the right password");
+    assert_eq!(attempt(&bob.id, &bob.password).await, 200);
 }
