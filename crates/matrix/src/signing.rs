@@ -15,7 +15,10 @@ use std::fmt;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
 pub use self::{
-    event::{KeyRing, ServerKey, Verified, VerifyEventError, countersign, required_signatures, verify_event},
+    event::{
+        KeyRing, ServerKey, Verified, VerifyEventError, countersign, required_signatures, signed_by_policy_server,
+        verify_event,
+    },
     json::{VerifyJsonError, sign_json, signatures_of, signed_by_any, verify_json},
 };
 use crate::{base64, ids};

@@ -88,6 +88,18 @@ pub fn verify_event(pdu: &Pdu, keys: &dyn KeyRing, now_ms: u64) -> Result<Verifi
     Ok(Verified { content_hash_matches: pdu.content_hash_matches(), join_authorised })
 }
 
+/// Whether a room's [policy server](https://spec.matrix.org/v1.19/server-server-api/#validating-policy-server-signatures) has
+/// signed the event. `server` and `key` are `via` and `public_keys.ed25519` of the room's `m.room.policy`; the key's identifier is
+/// always `ed25519:policy_server`. The `m.room.policy` event itself needs no such signature; the caller asks for none.
+#[must_use]
+pub fn signed_by_policy_server(pdu: &Pdu, server: &ServerName, key: PublicKey) -> bool {
+    signatures(pdu)
+        .get(server.as_str())
+        .and_then(|keys| keys.get("ed25519:policy_server"))
+        .and_then(|signature| base64::decode_exact(signature).ok())
+        .is_some_and(|signature| key.verify(&pdu.signed_bytes(), &signature))
+}
+
 /// Adds a signature to an event, as a server does to an invite to one of its users or a join that it vouches for.
 pub fn countersign(pdu: &Pdu, server: &ServerName, key: &KeyPair) -> Result<Pdu, FormatError> {
     let mut signatures = signatures(pdu);

@@ -376,3 +376,22 @@ fn from_version_5_on_a_key_must_have_been_valid() {
         assert!(!verify(NOW - 1, true, NOW));
     }
 }
+
+#[test]
+fn a_policy_servers_signature_is_found_under_its_own_key() {
+    let policy = KeyPair::from_seed([8; 32], "policy_server");
+    let key = PublicKey::from_bytes(&policy.public_key()).unwrap();
+    for version in RoomVersion::ALL {
+        let event = sign(&unsigned_event(version, |_| {}), "a.example", 1);
+        let name = server("policy.example");
+        assert!(!signed_by_policy_server(&event, &name, key));
+        let signed = countersign(&event, &name, &policy).unwrap();
+        assert!(signed_by_policy_server(&signed, &name, key));
+        assert!(!signed_by_policy_server(&signed, &server("a.example"), key));
+        assert!(!signed_by_policy_server(&signed, &name, PublicKey::from_bytes(&pair(1).public_key()).unwrap()));
+        // Its key is in nobody's ring, and the event is as good without it.
+        let mut keys = Keys::default();
+        keys.add("a.example", &pair(1), u64::MAX, false);
+        assert!(verify_event(&signed, &keys, NOW).is_ok());
+    }
+}

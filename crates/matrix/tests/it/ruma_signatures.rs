@@ -63,7 +63,7 @@ fn their_key() -> Ed25519KeyPair {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn both_have_the_same_canonical_json(value in generate::json_value()) {
