@@ -18,6 +18,7 @@ mod rooms;
 mod sync;
 mod tags;
 mod typing;
+mod user_directory;
 mod versions;
 
 use axum::Router;
@@ -43,5 +44,6 @@ pub(crate) fn routes() -> Router<State> {
         .merge(sync::routes())
         .merge(tags::routes())
         .merge(typing::routes())
+        .merge(user_directory::routes())
         .merge(versions::routes())
 }

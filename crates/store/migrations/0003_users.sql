@@ -67,6 +67,12 @@ CREATE TABLE profiles (
     PRIMARY KEY (user_no, field)
 ){clustered};
 
+-- What local users are found by: id and display name in small letters.
+CREATE TABLE user_directory (
+    user_no BIGINT NOT NULL PRIMARY KEY,
+    words TEXT NOT NULL
+){clustered};
+
 -- room_no 0: not about a room.
 CREATE TABLE account_data (
     user_no BIGINT NOT NULL,

@@ -11,6 +11,8 @@ statements! {
     SET = "INSERT INTO account_data (user_no, room_no, kind, content, position) VALUES ($1, $2, $3, $4, 0) \
         ON CONFLICT (user_no, room_no, kind) DO UPDATE SET content = excluded.content";
     MOVE = "UPDATE account_data SET position = position($4) WHERE user_no = $1 AND room_no = $2 AND kind = $3";
+    INSERT = "INSERT INTO account_data (user_no, room_no, kind, content, position) VALUES ($1, $2, $3, $4, 0) ON CONFLICT DO NOTHING";
+    SWAP = "UPDATE account_data SET content = $5 WHERE user_no = $1 AND room_no = $2 AND kind = $3 AND content = $4";
     DELETE_ALL = "DELETE FROM account_data WHERE user_no = $1";
 }
 
@@ -65,6 +67,28 @@ pub fn set(tx: &Tx<'_>, user: UserNo, room: Option<RoomNo>, kind: &str, content:
     let slot = tx.log(Change::AccountData { user, room });
     tx.at_position(slot, MOVE, params![user, room_no, kind]);
     Ok(())
+}
+
+/// Sets one piece if it still is what it was read as (`None`: not there); `false`, and nothing has changed, when another
+/// node was faster.
+pub fn swap(
+    tx: &Tx<'_>,
+    user: UserNo,
+    room: Option<RoomNo>,
+    kind: &str,
+    before: Option<&str>,
+    content: &str,
+) -> Result<bool, Error> {
+    let room_no = room.unwrap_or(GLOBAL);
+    let changed = match before {
+        Some(before) => tx.execute(SWAP, params![user, room_no, kind, before, content])?,
+        None => tx.execute(INSERT, params![user, room_no, kind, content])?,
+    };
+    if changed > 0 {
+        let slot = tx.log(Change::AccountData { user, room });
+        tx.at_position(slot, MOVE, params![user, room_no, kind]);
+    }
+    Ok(changed > 0)
 }
 
 /// Removes all that a user has.

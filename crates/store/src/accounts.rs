@@ -2,7 +2,7 @@
 
 use ruma::OwnedUserId;
 
-use crate::{Error, Read, Row, Tx, UserNo, params, statements};
+use crate::{Error, Read, Row, Tx, UserNo, params, statements, user_directory};
 
 statements! {
     GET = "SELECT a.user_no, u.user_id, a.password, a.admin, a.locked, a.suspended, a.created_at, a.deactivated_at, a.erased \
@@ -21,7 +21,7 @@ statements! {
 }
 
 /// An account.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "four things that are true of an account or not, each by itself")]
 pub struct Account {
     /// Its user.
@@ -42,6 +42,13 @@ pub struct Account {
     pub deactivated_at: Option<u64>,
     /// Whether its user asked for erasure.
     pub erased: bool,
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Never the password, not even hashed: this ends up in logs.
+        f.debug_struct("Account").field("user", &self.user).field("user_id", &self.user_id).finish_non_exhaustive()
+    }
 }
 
 impl Account {
@@ -83,7 +90,7 @@ pub fn any(read: &Read<'_>) -> Result<bool, Error> {
 /// Makes an account; the caller has checked that there is none.
 pub fn insert(tx: &Tx<'_>, user: UserNo, password: Option<&str>, admin: bool, now_ms: u64) -> Result<(), Error> {
     tx.execute(INSERT, params![user, password, admin, now_ms])?;
-    Ok(())
+    user_directory::refresh(tx, user)
 }
 
 /// Changes the password of an account in use.
@@ -94,7 +101,11 @@ pub fn set_password(tx: &Tx<'_>, user: UserNo, password: &str) -> Result<(), Err
 
 /// Ends an account for good; `false` when that has happened before. Its user is then departing.
 pub fn deactivate(tx: &Tx<'_>, user: UserNo, now_ms: u64, erase: bool) -> Result<bool, Error> {
-    Ok(tx.execute(DEACTIVATE, params![user, now_ms, erase])? > 0)
+    let deactivated = tx.execute(DEACTIVATE, params![user, now_ms, erase])? > 0;
+    if deactivated {
+        user_directory::refresh(tx, user)?;
+    }
+    Ok(deactivated)
 }
 
 /// The deactivated accounts whose users are still to be taken out of their rooms.

@@ -53,6 +53,7 @@ pub mod timeline;
 pub mod token;
 mod transaction;
 pub mod transactions;
+pub mod user_directory;
 pub mod users_no;
 mod value;
 mod writer;

@@ -1,6 +1,6 @@
 //! Profiles: what users say about themselves, one row per field.
 
-use crate::{Change, Error, Read, Tx, UserNo, params, statements};
+use crate::{Change, Error, Read, Tx, UserNo, params, statements, user_directory};
 
 statements! {
     ALL = "SELECT field, value FROM profiles WHERE user_no = $1 ORDER BY field";
@@ -75,7 +75,7 @@ pub fn set(tx: &Tx<'_>, user: UserNo, field: &str, value: &str) -> Result<(), Er
     tx.execute(SET, params![user, field, value])?;
     let slot = tx.log(Change::Profile { user });
     tx.at_position(slot, MOVE, params![user, field]);
-    Ok(())
+    user_directory::refresh(tx, user)
 }
 
 /// Removes a field; `false` when it was not there.
@@ -83,6 +83,7 @@ pub fn delete(tx: &Tx<'_>, user: UserNo, field: &str) -> Result<bool, Error> {
     let deleted = tx.execute(DELETE, params![user, field])? > 0;
     if deleted {
         let _ = tx.log(Change::Profile { user });
+        user_directory::refresh(tx, user)?;
     }
     Ok(deleted)
 }

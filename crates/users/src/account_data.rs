@@ -44,9 +44,9 @@ impl Tags {
         Self { tags: tags.unwrap_or_default(), others }
     }
 
-    fn load(read: &Read<'_>, user: UserNo, room: RoomNo) -> Result<Self, roost_store::Error> {
+    fn load(read: &Read<'_>, user: UserNo, room: RoomNo) -> Result<(Self, Option<String>), roost_store::Error> {
         let content = account_data::get(read, user, Some(room), TAG)?;
-        Ok(content.as_deref().map(Self::parse).unwrap_or_default())
+        Ok((content.as_deref().map(Self::parse).unwrap_or_default(), content))
     }
 
     fn json(mut self) -> Result<String, Error> {
@@ -137,7 +137,7 @@ impl Users {
         let room_id = room_id.to_owned();
         let rooms = self.0.rooms.clone();
         let read = self.0.store.read(move |read| match room_no(&rooms, read, &room_id) {
-            Ok(room) => Ok(Tags::load(read, user, room)?.tags),
+            Ok(room) => Ok(Tags::load(read, user, room)?.0.tags),
             Err(Error::UnknownRoom) => Ok(BTreeMap::new()),
             Err(error) => Err(error),
         });
@@ -149,35 +149,47 @@ impl Users {
         if tag.is_empty() || tag.len() > MAX_NAME_BYTES {
             return Err(Error::TagName);
         }
-        let (room_id, tag) = (room_id.to_owned(), tag.to_owned());
-        let rooms = self.0.rooms.clone();
-        let write = self.0.store.write(move |tx| {
-            let room = room_no(&rooms, tx, &room_id)?;
-            let mut content = Tags::load(tx, user, room)?;
-            if content.tags.len() >= MAX_TAGS && !content.tags.contains_key(&tag) {
+        let tag = tag.to_owned();
+        let change = move |tags: &mut Members| {
+            if tags.len() >= MAX_TAGS && !tags.contains_key(&tag) {
                 return Err(Error::TooManyTags);
             }
-            content.tags.insert(tag.clone(), info.clone());
-            Ok(account_data::set(tx, user, Some(room), TAG, &content.json()?)?)
-        });
-        write.await
+            tags.insert(tag.clone(), info.clone());
+            Ok(true)
+        };
+        self.change_tags(user, room_id, change).await
     }
 
     /// Takes a tag off a room, if it is there.
     pub async fn delete_tag(&self, user: UserNo, room_id: &RoomId, tag: &str) -> Result<(), Error> {
-        let (room_id, tag) = (room_id.to_owned(), tag.to_owned());
-        let rooms = self.0.rooms.clone();
-        let write = self.0.store.write(move |tx| {
-            let room = match room_no(&rooms, tx, &room_id) {
-                Err(Error::UnknownRoom) => return Ok(()),
-                room => room?,
-            };
-            let mut content = Tags::load(tx, user, room)?;
-            if content.tags.remove(&tag).is_some() {
-                account_data::set(tx, user, Some(room), TAG, &content.json()?)?;
+        let tag = tag.to_owned();
+        match self.change_tags(user, room_id, move |tags| Ok(tags.remove(&tag).is_some())).await {
+            Err(Error::UnknownRoom) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Changes a room's tags; `change` says whether it did.
+    async fn change_tags(
+        &self,
+        user: UserNo,
+        room_id: &RoomId,
+        change: impl Fn(&mut Members) -> Result<bool, Error> + Clone + Send + 'static,
+    ) -> Result<(), Error> {
+        loop {
+            let (rooms, room_id, change) = (self.0.rooms.clone(), room_id.to_owned(), change.clone());
+            let write = self.0.store.write(move |tx| {
+                let room = room_no(&rooms, tx, &room_id)?;
+                let (mut content, before) = Tags::load(tx, user, room)?;
+                if !change(&mut content.tags)? {
+                    return Ok(true);
+                }
+                Ok::<_, Error>(account_data::swap(tx, user, Some(room), TAG, before.as_deref(), &content.json()?)?)
+            });
+            // Another node may have changed them in between; then on what it wrote.
+            if write.await? {
+                return Ok(());
             }
-            Ok::<_, Error>(())
-        });
-        write.await
+        }
     }
 }

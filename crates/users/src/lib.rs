@@ -23,6 +23,7 @@ mod receipts;
 mod registration_tokens;
 mod sessions;
 mod typing;
+mod user_directory;
 
 pub use account_data::MAX_TAGS;
 pub use accounts::{Account, LoggedIn, NewAccount, NewDevice, check_new_password};
@@ -37,6 +38,7 @@ pub use registration_tokens::NewRegistrationToken;
 pub use roost_store::registration_tokens::RegistrationToken;
 pub use sessions::{Authentication, DEFAULT_ACCESS_TOKEN_LIFETIME, Known, Session, Sessions, Tokens};
 pub use typing::{DEFAULT_TIMEOUT as DEFAULT_TYPING_TIMEOUT, MAX_TIMEOUT as MAX_TYPING_TIMEOUT, Typing, TypingRoom};
+pub use user_directory::Found;
 
 /// What the configuration says about users.
 #[derive(Clone, Debug)]

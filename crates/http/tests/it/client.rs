@@ -16,6 +16,7 @@ mod rooms;
 mod sync;
 mod tags;
 mod typing;
+mod user_directory;
 mod versions;
 
 use serde_json::Value;
