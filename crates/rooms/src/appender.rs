@@ -72,7 +72,7 @@ impl Rooms {
         }
         let (sender, receiver) = mpsc::channel(self.0.options.queue.max(1));
         doors.insert(room.no, sender.clone());
-        metrics::gauge!("roost_room_appenders").set(doors.len() as f64);
+        note_open(doors.len());
         // Beyond the wanted number a door closes as soon as it has nothing to do.
         let idle = if doors.len() > self.0.options.appenders { Duration::ZERO } else { self.0.options.idle };
         drop(doors);
@@ -80,6 +80,16 @@ impl Rooms {
         self.0.world.executor.spawn("room appender", Box::pin(appender.run(receiver)));
         sender
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric, and far below 2^52")]
+fn note_open(count: usize) {
+    metrics::gauge!("roost_room_appenders").set(count as f64);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric, and far below 2^52")]
+fn note_batch(events: usize) {
+    metrics::histogram!("roost_room_batch_events").record(events as f64);
 }
 
 struct Appender {
@@ -136,12 +146,12 @@ impl Appender {
         }
         jobs.close();
         doors.remove(&self.room.no);
-        metrics::gauge!("roost_room_appenders").set(doors.len() as f64);
+        note_open(doors.len());
         true
     }
 
     async fn append(&mut self, jobs: &mut Vec<Job>) {
-        metrics::histogram!("roost_room_batch_events").record(jobs.len() as f64);
+        note_batch(jobs.len());
         let (wanted, answers): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.wanted, job.answer)).unzip();
         let wanted = Arc::new(wanted);
         match self.commit(&wanted).await {
@@ -288,7 +298,7 @@ impl Batch {
                 self.outcomes.push(Outcome::Same(event_id.clone()));
                 continue;
             }
-            let no = EventNo(first.0 + self.outcomes.len() as i64);
+            let no = EventNo(first.0.saturating_add(i64::try_from(self.outcomes.len()).unwrap_or(i64::MAX)));
             let outcome = match head.extend(&rooms.0.identity, Some(&room.id), no, one) {
                 Ok(Step::Built(built)) => {
                     if let Some(key) = &built.transaction {

@@ -113,12 +113,11 @@ struct View<'a> {
 
 impl StateView for View<'_> {
     fn get(&self, kind: &str, state_key: &str) -> Option<Pdu> {
-        match self.known.get(kind, state_key) {
-            Some(fact) => fact.as_ref().map(|fact| fact.stored.pdu.clone()),
-            None => {
-                self.missing.borrow_mut().insert((kind.to_owned(), state_key.to_owned()));
-                None
-            }
+        if let Some(fact) = self.known.get(kind, state_key) {
+            fact.as_ref().map(|fact| fact.stored.pdu.clone())
+        } else {
+            self.missing.borrow_mut().insert((kind.to_owned(), state_key.to_owned()));
+            None
         }
     }
 }
@@ -316,7 +315,7 @@ impl Head {
         };
         draft.seal(self.rules, &identity.server_name, &identity.key).map_err(|error| match error {
             SealError::TooLarge(_) => Error::TooLarge,
-            other => Error::BadJson(other.to_string()),
+            SealError::BadJson(why) => Error::BadJson(why.to_string()),
         })
     }
 

@@ -14,10 +14,7 @@ use roost_store::{
     token::{MessagesToken, Token},
 };
 
-use crate::{
-    Error, EventFilter, Reader, Rendered, Room, Rooms, Stored, Vision,
-    visibility::{Range, Sight},
-};
+use crate::{Error, EventFilter, Reader, Rendered, Room, Rooms, Stored, Vision, visibility::Range};
 
 /// Which way to page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,6 +222,7 @@ impl Rooms {
     }
 
     /// The token of a boundary.
+    #[must_use]
     pub fn token(&self, boundary: i64) -> Token {
         Token::Messages(MessagesToken { generation: self.0.store.generation(), segment: 0, index: boundary })
     }
@@ -400,15 +398,14 @@ impl Rooms {
         });
 
         let reader = asker.reader();
-        let render =
-            |events: &[Arc<Stored>]| self.render(read, &room, &reader, &vision, events, ClientForm::WithRoomId);
+        let write = |events: &[Arc<Stored>]| self.render(read, &room, &reader, &vision, events, ClientForm::WithRoomId);
         Ok(Context {
             start: self.token(first),
             end: self.token(last + 1),
-            event: render(&[stored])?.pop().ok_or(Error::NotFound("Event"))?,
-            before: render(&before.events)?,
-            after: render(&after.events)?,
-            state: render(&state)?,
+            event: write(&[stored])?.pop().ok_or(Error::NotFound("Event"))?,
+            before: write(&before.events)?,
+            after: write(&after.events)?,
+            state: write(&state)?,
         })
     }
 
@@ -452,14 +449,6 @@ impl Rooms {
                 Ok((event.pdu.event_id().to_owned(), event.pdu.origin_server_ts()))
             })
             .await
-    }
-
-    /// Where the user's view of the state is: at the head, where they left, or nowhere.
-    pub(crate) fn sight_or_forbidden(&self, vision: &Vision) -> Result<Sight, Error> {
-        match vision.sight() {
-            Sight::Nothing => Err(Error::forbidden("You are not in this room and never were")),
-            sight => Ok(sight),
-        }
     }
 }
 

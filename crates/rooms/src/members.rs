@@ -403,14 +403,14 @@ impl Rooms {
             .store
             .read(move |read| {
                 let (room, vision, sight) = rooms.sighted(read, &room, &asker)?;
-                let asked = match &at {
+                let wanted = match &at {
                     Some(token) => Some(rooms.boundary_of(read, &room, token)?.saturating_sub(1)),
                     None => None,
                 };
-                let idx = match (sight, asked) {
-                    (Sight::At(left), Some(asked)) => Some(asked.min(left)),
+                let idx = match (sight, wanted) {
+                    (Sight::At(left), Some(wanted)) => Some(wanted.min(left)),
                     (Sight::At(left), None) => Some(left),
-                    (_, asked) => asked,
+                    (_, wanted) => wanted,
                 };
                 let found = match idx {
                     Some(idx) => state::kind_at(read, room.no, "m.room.member", idx)?,

@@ -160,7 +160,9 @@ impl Rooms {
             other => other,
         })?;
         let vision = self.vision(read, &room, &asker.user, asker.user_no)?;
-        let sight = self.sight_or_forbidden(&vision)?;
-        Ok((room, vision, sight))
+        match vision.sight() {
+            Sight::Nothing => Err(Error::forbidden("You are not in this room and never were")),
+            sight => Ok((room, vision, sight)),
+        }
     }
 }

@@ -55,9 +55,9 @@ async fn events_of_a_new_room_come_in_the_specified_order() {
 
 #[tokio::test]
 async fn every_room_version_can_be_created_with_every_preset() {
+    let bed = bed().await;
     for version in RoomVersion::ALL {
         for preset in [Preset::PrivateChat, Preset::PublicChat, Preset::TrustedPrivateChat] {
-            let bed = bed().await;
             let (alice, bob) = (user("alice"), user("bob"));
             let request = CreateRoom {
                 version: Some(version.as_str().to_owned()),

@@ -173,8 +173,8 @@ async fn strangers_see_what_was_said_while_the_world_could_read() {
 
 #[tokio::test]
 async fn a_redacted_event_is_shown_bare_and_with_the_reason() {
+    let bed = bed().await;
     for version in roost_matrix::room_version::RoomVersion::ALL {
-        let bed = bed().await;
         let (alice, bob) = (user("alice"), user("bob"));
         let room = bed.room_of(&alice, version).await;
         bed.join(&room, &bob).await.expect("joined");
@@ -359,10 +359,10 @@ fn the_state_at_every_index_is_what_the_events_up_to_it_have_made() {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let mut runner =
         TestRunner::new(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() });
+    let bed = runtime.block_on(bed());
     runner
         .run(&steps(), |steps| {
             runtime.block_on(async {
-                let bed = bed().await;
                 let alice = user("alice");
                 let room = bed.public_room(&alice).await;
                 for step in steps {
@@ -386,6 +386,7 @@ fn the_state_at_every_index_is_what_the_events_up_to_it_have_made() {
                         let entries = timeline::forwards(read, room.no, 0, 0, i64::MAX, 1000)?;
                         let nos: Vec<_> = entries.iter().map(|entry| entry.event).collect();
                         let history = rooms.stored(read, &room, &nos)?;
+                        let count = i64::try_from(history.len()).expect("a number");
                         let mut by_hand = HashMap::new();
                         let mut earlier = HashMap::new();
                         for event in &history {
@@ -401,15 +402,15 @@ fn the_state_at_every_index_is_what_the_events_up_to_it_have_made() {
                                 })
                                 .collect();
                             assert_eq!(stored, by_hand, "at {}", event.idx);
-                            if event.idx == history.len() as i64 / 2 {
+                            if event.idx == count / 2 {
                                 earlier = by_hand.clone();
                             }
                         }
                         let current: Vec<_> = rooms.current_state(read, &room)?.iter().map(|event| event.no).collect();
                         assert_eq!(current.len(), by_hand.len());
                         assert!(current.iter().all(|no| by_hand.values().any(|other| other == no)));
-                        let middle = history.len() as i64 / 2;
-                        let delta = rooms.state_delta(read, &room, middle + 1, history.len() as i64 + 1)?;
+                        let middle = count / 2;
+                        let delta = rooms.state_delta(read, &room, middle + 1, count + 1)?;
                         let changed = by_hand.iter().filter(|(key, no)| earlier.get(*key) != Some(*no)).count();
                         assert_eq!(delta.len(), changed);
                         Ok::<_, Error>(())
