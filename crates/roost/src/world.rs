@@ -138,7 +138,9 @@ mod tests {
     async fn a_full_queue_refuses_further_jobs() {
         let world = real(Handle::current(), 1);
         let (go, gate) = std::sync::mpsc::channel::<()>();
-        world.executor.spawn_cpu(Box::new(move || drop(gate.recv())));
+        world.executor.spawn_cpu(Box::new(move || {
+            let _ = gate.recv();
+        }));
         let waiting: Vec<_> = (0..QUEUE + 10).map(|_| Box::pin(world.cpu(|| ()))).collect();
         // The futures begin when they are polled, which joining does in their order.
         let (answers, ()) = tokio::join!(futures_util::future::join_all(waiting), async move { drop(go) });

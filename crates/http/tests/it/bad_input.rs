@@ -7,6 +7,8 @@ mod events;
 mod parameters;
 mod tokens;
 
+use std::fmt::Write as _;
+
 use roost_testkit::{Answer, Server, User};
 use serde_json::json;
 
@@ -46,7 +48,7 @@ impl Scene {
         ] {
             let (status, mut body) = self.alice.get(&path).await;
             strip(&mut body);
-            all.push_str(&format!("{path}: {status} {body}\n"));
+            writeln!(all, "{path}: {status} {body}").unwrap();
         }
         all
     }
