@@ -1,7 +1,7 @@
 //! What a client wants to see: the filter of a `/sync` request.
 //!
 //! A definition is read leniently where the specification is silent (unknown keys and explicit `null`s are ignored) and
-//! strictly where it speaks (types, limits above zero, the two event formats). It is compiled once per request into sets and
+//! strictly where it speaks (types, integers, the two event formats). It is compiled once per request into sets and
 //! patterns.
 //!
 //! <https://spec.matrix.org/v1.19/client-server-api/#filtering>
@@ -277,8 +277,9 @@ impl RawEvents {
         let limit = match self.limit {
             None => None,
             Some(number) => match number.as_u64() {
-                Some(limit) if limit > 0 => Some(usize::try_from(limit).unwrap_or(MAX_LIMIT).min(MAX_LIMIT)),
-                _ => return Err(FilterError::Malformed("limit must be an integer greater than 0".to_owned())),
+                // Clients that ask for none at all are given one: that is the least that there is.
+                Some(limit) => Some(usize::try_from(limit).unwrap_or(MAX_LIMIT).clamp(1, MAX_LIMIT)),
+                None => return Err(FilterError::Malformed("limit must be an integer greater than 0".to_owned())),
             },
         };
         Ok(Events {

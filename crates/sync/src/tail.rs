@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use metrics::gauge;
 use roost_store::{Change, Entry, Follower, Membership, Position, RoomNo, Step, Store, UserNo};
 use tokio::sync::watch;
 
@@ -331,6 +332,10 @@ impl Known {
     }
 
     fn sweep(&mut self, now: Duration) {
+        gauge!("roost_sync_known_users").set(count(self.users.len()));
+        gauge!("roost_sync_known_rooms").set(count(self.rooms.len()));
+        let waiting: usize = self.users.values().map(|user| user.wake.receiver_count()).sum();
+        gauge!("roost_sync_waiting").set(count(waiting));
         let spare = self.users.len().saturating_sub(MAX_USERS);
         let mut away: Vec<_> = self
             .users
@@ -352,4 +357,9 @@ impl Known {
             }
         }
     }
+}
+
+/// A count as a metric's value.
+fn count(number: usize) -> f64 {
+    u32::try_from(number).map_or(f64::from(u32::MAX), f64::from)
 }

@@ -74,13 +74,14 @@ fn contains_url_looks_for_the_key_alone() {
 }
 
 #[test]
-fn a_limit_must_be_a_positive_integer_and_is_capped() {
+fn a_limit_must_be_an_integer_and_is_brought_into_its_range() {
     assert_eq!(filter(&json!({"room": {"timeline": {"limit": 3}}})).room.timeline.limit(), 3);
     assert_eq!(
         filter(&json!({"room": {"timeline": {"limit": 1_000_000_000_000_u64}}})).room.timeline.limit(),
         MAX_LIMIT
     );
-    for limit in [json!(0), json!(-1), json!(1.5), json!("3")] {
+    assert_eq!(filter(&json!({"room": {"timeline": {"limit": 0}}})).room.timeline.limit(), 1);
+    for limit in [json!(-1), json!(1.5), json!("3")] {
         let error = Filter::parse(&json!({"room": {"timeline": {"limit": limit}}}).to_string()).unwrap_err();
         assert!(matches!(error, FilterError::Malformed(_)));
     }

@@ -4,7 +4,7 @@
 //! before or after the timeline, and fills the gaps through /messages. At the end a client's rooms, the state of each and
 //! the list of its events must be the server's; no event may come twice, and none out of order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proptest::prelude::*;
 use roost_matrix::ids::{OwnedRoomId, RoomId};
@@ -60,7 +60,7 @@ struct Client {
     hidden: Vec<&'static str>,
     since: Option<String>,
     rooms: BTreeMap<String, Joined>,
-    invited: BTreeMap<String, ()>,
+    invited: BTreeSet<String>,
 }
 
 #[derive(Default)]
@@ -68,7 +68,7 @@ struct Joined {
     state: HashMap<(String, String), String>,
     timeline: Vec<String>,
     /// False once the room was left: what comes after a new join is told anew.
-    joined: bool,
+    here: bool,
     counts: (u64, u64),
 }
 
@@ -96,24 +96,24 @@ impl Client {
         for (id, room) in answer["rooms"]["leave"].as_object().unwrap() {
             self.invited.remove(id);
             let known = self.rooms.entry(id.clone()).or_default();
-            known.joined = false;
+            known.here = false;
             assert!(!room["timeline"]["events"].as_array().unwrap().is_empty() || !self.hidden.is_empty());
         }
         for (id, room) in answer["rooms"]["invite"].as_object().unwrap() {
             let events = room["invite_state"]["events"].as_array().unwrap();
             assert!(events.iter().any(|event| event["type"] == "m.room.create"));
             // Who is invited is not in the room, whatever the client knew before.
-            self.rooms.entry(id.clone()).or_default().joined = false;
-            self.invited.insert(id.clone(), ());
+            self.rooms.entry(id.clone()).or_default().here = false;
+            self.invited.insert(id.clone());
         }
         self.since = Some(text(&answer["next_batch"]));
     }
 
     async fn join(&mut self, house: &House, id: &str, room: &Value, state_after: bool) {
         let known = self.rooms.entry(id.to_owned()).or_default();
-        let again = !known.joined;
+        let again = !known.here;
         if again {
-            *known = Joined { joined: true, ..Joined::default() };
+            *known = Joined { here: true, ..Joined::default() };
         }
         let timeline = &room["timeline"];
         let events = timeline["events"].as_array().unwrap();
@@ -241,7 +241,7 @@ async fn run(actions: Vec<Action>, last_limit: usize) {
             hidden,
             since: None,
             rooms: BTreeMap::new(),
-            invited: BTreeMap::new(),
+            invited: BTreeSet::new(),
         })
         .collect();
     for (step, action) in actions.iter().enumerate() {
@@ -254,13 +254,16 @@ async fn run(actions: Vec<Action>, last_limit: usize) {
         let answer = house.ask(&client.person, Ask { since: client.since.clone(), ..Ask::default() }).await;
         assert_eq!(answer["rooms"], json!({"join": {}, "invite": {}, "knock": {}, "leave": {}}));
     }
+    // Before the runtime ends, or the store's threads would find it gone.
+    house.workers.stop().await;
+    house.store.close().await;
 }
 
 async fn compare(house: &House, client: &Client) {
     let mut joined: Vec<_> =
         house.rooms.joined_rooms(&client.person.id).await.unwrap().iter().map(ToString::to_string).collect();
     joined.sort();
-    let known: Vec<_> = client.rooms.iter().filter(|(_, room)| room.joined).map(|(id, _)| id.clone()).collect();
+    let known: Vec<_> = client.rooms.iter().filter(|(_, room)| room.here).map(|(id, _)| id.clone()).collect();
     assert_eq!(known, joined, "the joined rooms of {}", client.person.id);
     for id in joined {
         let known = &client.rooms[&id];
