@@ -137,7 +137,7 @@ impl Making {
     }
 
     fn say(&mut self, said: &Said<'_>) {
-        let pdu = self.dag.say(said, &[self.last.clone()], &mut self.state);
+        let pdu = self.dag.say(said, std::slice::from_ref(&self.last), &mut self.state);
         self.last = pdu.event_id().to_owned();
         self.order.push(self.last.clone());
     }
@@ -167,7 +167,9 @@ impl Making {
         }
         let (unconflicted, conflicts) = separate(&states.iter().collect::<Vec<_>>());
         let mut in_all = vec![false; self.order.len()];
-        unconflicted.values().for_each(|event| in_all[*event as usize] = true);
+        for event in unconflicted.values() {
+            in_all[*event as usize] = true;
+        }
         let own = states
             .iter()
             .map(|state| {
@@ -212,7 +214,9 @@ fn war(size: usize) -> Room {
         .into_iter()
         .map(|sender| {
             making.branch(|making| {
-                (0..50).for_each(|number| making.say(&power(sender, 50 - number % 2 * i64::from(sender == ALICE))))
+                for number in 0..50 {
+                    making.say(&power(sender, 50 - number % 2 * i64::from(sender == ALICE)));
+                }
             })
         })
         .collect();

@@ -186,11 +186,11 @@ fn leftmost(text: &str, mut at: usize, segments: &[Box<[char]>], budget: &mut Bu
     Some(at)
 }
 
-/// The first offset from `from` on, the end of the text included, for which `test` holds.
+/// The first offset from `from` on, the end of the text included, for which `holds` does.
 fn any_offset(
     text: &str,
     from: usize,
-    mut test: impl FnMut(usize, &mut Budget) -> bool,
+    mut holds: impl FnMut(usize, &mut Budget) -> bool,
     budget: &mut Budget,
 ) -> Option<usize> {
     let offsets = text[from..].char_indices().map(|(offset, _)| from + offset).chain([text.len()]);
@@ -198,7 +198,7 @@ fn any_offset(
         if !budget.spend() {
             return None;
         }
-        if test(offset, budget) {
+        if holds(offset, budget) {
             return Some(offset);
         }
     }

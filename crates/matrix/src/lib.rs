@@ -2,6 +2,8 @@
 //!
 //! Values in, values out: no I/O, no clock, no chance, no async. Names are the specification's; links lead to its sections.
 
+#![deny(clippy::iter_over_hash_type)] // What comes out must not depend on a hash seed.
+
 pub mod auth;
 pub mod base64;
 pub mod canonical_json;

@@ -34,6 +34,9 @@ pub struct Known<E> {
     pub rejected: bool,
 }
 
+/// Events as they were asked for; nothing in place of one that is not known.
+pub type Loaded<E> = Vec<Option<Known<E>>>;
+
 /// What state resolution asks about a room and the states to be resolved.
 pub trait Source {
     /// Names an event: a number, if the caller has such.
@@ -41,9 +44,9 @@ pub trait Source {
     /// Why it could not answer.
     type Error;
 
-    /// Events, in the order asked for; nothing in place of one that is not known. All that can be foreseen is asked for
+    /// Events, in the order asked for. All that can be foreseen is asked for
     /// together.
-    fn load(&self, events: &[Self::Event]) -> Result<Vec<Option<Known<Self::Event>>>, Self::Error>;
+    fn load(&self, events: &[Self::Event]) -> Result<Loaded<Self::Event>, Self::Error>;
 
     /// The event that all states have for this type and state key, if they agree on one.
     fn unconflicted(&self, kind: &str, state_key: &str) -> Result<Option<Self::Event>, Self::Error>;

@@ -16,6 +16,7 @@ use crate::{
 
 /// An event, taken apart for the conditions of push rules: the properties that clients see of it, without `unsigned`.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "the specification's names")]
 pub struct Event<'a> {
     event_id: &'a EventId,
     room_id: &'a RoomId,

@@ -23,7 +23,9 @@ impl Numbers {
 #[test]
 fn the_rules_answer_whatever_the_contents_say() {
     let lines: Vec<&str> = CONTENTS.lines().collect();
-    lines.iter().for_each(|line| holds_rules::auth(line.as_bytes()));
+    for line in &lines {
+        holds_rules::auth(line.as_bytes());
+    }
     let mut numbers = Numbers(0x5EED);
     for _ in 0..300 {
         let mut bytes = lines[numbers.below(lines.len())].as_bytes().to_vec();
@@ -52,7 +54,7 @@ fn the_rules_answer_whatever_the_contents_say() {
 
 #[test]
 fn any_graph_resolves_and_the_order_of_states_means_nothing() {
-    let mut numbers = Numbers(0xC0FFEE);
+    let mut numbers = Numbers(0x00C0_FFEE);
     for round in 0..400 {
         let length = 1 + 8 * numbers.below(if round % 10 == 0 { 60 } else { 16 });
         let bytes: Vec<u8> = (0..length).map(|_| (numbers.next() >> 24).to_le_bytes()[0]).collect();

@@ -258,7 +258,7 @@ fn a_shared_set_answers_for_each_of_its_owners() {
     let room = Room { member_count: 3, power: &power };
     let highlights = |pdu: &Pdu, owner: Option<&str>| {
         let owner = owner.map(|id| Owner { user: user(id), display_name: None });
-        rules.evaluate(&Event::of(pdu), &room, owner).is_some_and(|actions| actions.highlights())
+        rules.evaluate(&Event::of(pdu), &room, owner).is_some_and(roost_matrix::push::Actions::highlights)
     };
     let carol = "@carol:c.example";
     let mention = message(json!({"body": "hi", "m.mentions": {"user_ids": [carol]}}));

@@ -19,7 +19,7 @@ fn signed(seed: u8, mxid: &str, token: &str) -> Value {
     serde_json::from_slice(&sign_json(json.as_bytes(), "identity.example", &key(seed)).unwrap()).unwrap()
 }
 
-fn invite(sender: &'static str, signed: Value) -> Said<'static> {
+fn invite(sender: &'static str, signed: &Value) -> Said<'static> {
     let content = json!({"membership": "invite", "third_party_invite": {"display_name": "b", "signed": signed}});
     state_event(sender, "m.room.member", BOB, content)
 }
@@ -39,22 +39,22 @@ fn a_signature_by_a_key_of_the_rooms_event_invites() {
     for version in versions(1, 12) {
         let mut room = room(version);
         for seed in [1, 2] {
-            assert_eq!(room.check(&invite(ALICE, signed(seed, BOB, "token"))), Ok(()), "{version} {seed}");
+            assert_eq!(room.check(&invite(ALICE, &signed(seed, BOB, "token"))), Ok(()), "{version} {seed}");
         }
         assert_eq!(
-            room.check(&invite(ALICE, signed(3, BOB, "token"))),
+            room.check(&invite(ALICE, &signed(3, BOB, "token"))),
             Err(Denied::ThirdPartySignature),
             "{version}: another key"
         );
         let mut forged = signed(1, BOB, "token");
         forged["more"] = "words".into();
         assert_eq!(
-            room.check(&invite(ALICE, forged)),
+            room.check(&invite(ALICE, &forged)),
             Err(Denied::ThirdPartySignature),
             "{version}: not what was signed"
         );
         room.set(BOB, "ban");
-        assert_eq!(room.check(&invite(ALICE, signed(1, BOB, "token"))), Err(Denied::Banned), "{version}");
+        assert_eq!(room.check(&invite(ALICE, &signed(1, BOB, "token"))), Err(Denied::Banned), "{version}");
     }
 }
 
@@ -72,10 +72,10 @@ fn the_signed_block_names_the_user_and_the_token() {
         for missing in ["mxid", "token"] {
             let mut block = signed(1, BOB, "token");
             block.as_object_mut().unwrap().remove(missing);
-            assert_eq!(room.check(&invite(ALICE, block)), Err(Denied::ThirdPartyUnsigned), "{version} {missing}");
+            assert_eq!(room.check(&invite(ALICE, &block)), Err(Denied::ThirdPartyUnsigned), "{version} {missing}");
         }
         let carols = signed(1, CAROL, "token");
-        assert_eq!(room.check(&invite(ALICE, carols)), Err(Denied::ThirdPartyForAnother), "{version}");
+        assert_eq!(room.check(&invite(ALICE, &carols)), Err(Denied::ThirdPartyForAnother), "{version}");
     }
 }
 
@@ -84,8 +84,8 @@ fn the_room_knows_the_token_and_the_sender_made_it() {
     for version in versions(1, 12) {
         let mut room = room(version);
         let unknown = signed(1, BOB, "another");
-        assert_eq!(room.check(&invite(ALICE, unknown)), Err(Denied::ThirdPartyUnknown), "{version}");
-        let result = room.check(&invite(ADMIN, signed(1, BOB, "token")));
+        assert_eq!(room.check(&invite(ALICE, &unknown)), Err(Denied::ThirdPartyUnknown), "{version}");
+        let result = room.check(&invite(ADMIN, &signed(1, BOB, "token")));
         assert_eq!(result, Err(Denied::ThirdPartyByAnother), "{version}");
     }
 }

@@ -37,7 +37,7 @@ impl Room {
     }
 
     fn say(&mut self, branch: &mut Branch, said: &Said<'_>) -> OwnedEventId {
-        let pdu = self.dag.say(said, &[branch.last.clone()], &mut branch.state);
+        let pdu = self.dag.say(said, std::slice::from_ref(&branch.last), &mut branch.state);
         branch.last = pdu.event_id().to_owned();
         self.order.push(branch.last.clone());
         branch.last.clone()
