@@ -166,6 +166,7 @@ impl Making {
             }
         }
         let (unconflicted, conflicts) = separate(&states.iter().collect::<Vec<_>>());
+        let unconflicted: StateMap<u32> = unconflicted.into_iter().map(|(key, event)| (key.clone(), event)).collect();
         let mut in_all = vec![false; self.order.len()];
         for event in unconflicted.values() {
             in_all[*event as usize] = true;

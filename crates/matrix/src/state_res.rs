@@ -103,27 +103,28 @@ pub fn resolve<S: Source>(
 /// A state with all its entries.
 pub type StateMap<E> = BTreeMap<(String, String), E>;
 
+/// What states agree on, in order of the keys.
+pub type Agreed<'a, E> = Vec<(&'a (String, String), E)>;
+
 /// Takes whole states apart into what they agree on and what they do not. For states that are not already known by their
 /// difference; the cost is that of all entries.
 #[must_use]
-pub fn separate<E: Copy + Eq>(states: &[&StateMap<E>]) -> (StateMap<E>, Vec<Conflict<E>>) {
-    let mut entries = BTreeMap::<&(String, String), (usize, Vec<E>)>::new();
-    for state in states {
-        for (key, event) in *state {
-            let (count, events) = entries.entry(key).or_default();
-            *count += 1;
-            if !events.contains(event) {
-                events.push(*event);
+pub fn separate<'a, E: Copy + Eq>(states: &[&'a StateMap<E>]) -> (Agreed<'a, E>, Vec<Conflict<E>>) {
+    let mut entries: Vec<_> = states.iter().map(|state| state.iter().peekable()).collect();
+    let (mut unconflicted, mut conflicts) = (Vec::new(), Vec::new());
+    while let Some(key) = entries.iter_mut().filter_map(|entries| entries.peek().map(|(key, _)| *key)).min() {
+        let mut count = 0;
+        let mut events = Vec::with_capacity(1);
+        for entries in &mut entries {
+            if let Some((_, event)) = entries.next_if(|(next, _)| *next == key) {
+                count += 1;
+                if !events.contains(event) {
+                    events.push(*event);
+                }
             }
         }
-    }
-    let mut unconflicted = StateMap::new();
-    let mut conflicts = Vec::new();
-    for (key, (count, events)) in entries {
         match *events {
-            [event] if count == states.len() => {
-                unconflicted.insert(key.clone(), event);
-            }
+            [event] if count == states.len() => unconflicted.push((key, event)),
             _ => conflicts.push(Conflict { kind: key.0.clone(), state_key: key.1.clone(), events }),
         }
     }

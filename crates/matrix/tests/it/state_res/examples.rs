@@ -1,4 +1,8 @@
-use roost_matrix::{ids::OwnedEventId, room_version::RoomVersion};
+use roost_matrix::{
+    ids::OwnedEventId,
+    room_version::RoomVersion,
+    state_res::{StateMap, separate},
+};
 use serde_json::json;
 
 use super::memory::{Memory, resolve};
@@ -204,4 +208,17 @@ fn a_chain_of_power_levels_as_long_as_one_likes_is_walked_without_recursion() {
         assert_eq!(at(&resolve(&memory), "m.room.topic", ""), Some(last));
         assert!(*memory.loaded.borrow() < 20, "and only as far as the conflict asks: {}", memory.loaded.borrow());
     }
+}
+
+#[test]
+fn states_are_taken_apart_into_what_all_have_and_the_rest() {
+    let state = |entries: &[(&str, u32)]| -> StateMap<u32> {
+        entries.iter().map(|(kind, event)| (((*kind).to_owned(), String::new()), *event)).collect()
+    };
+    let one = state(&[("agreed", 1), ("differs", 2), ("only here", 3)]);
+    let two = state(&[("agreed", 1), ("differs", 4), ("only there", 5)]);
+    let (agreed, conflicts) = separate(&[&one, &two]);
+    assert_eq!(agreed.into_iter().map(|(key, event)| (&*key.0, event)).collect::<Vec<_>>(), [("agreed", 1)]);
+    let conflicts: Vec<_> = conflicts.iter().map(|conflict| (&*conflict.kind, &*conflict.events)).collect();
+    assert_eq!(conflicts, [("differs", &[2, 4][..]), ("only here", &[3]), ("only there", &[5])]);
 }

@@ -33,6 +33,7 @@ impl<'a> Memory<'a> {
         let states: Vec<StateMap<u32>> =
             states.iter().map(|state| state.iter().map(|(key, id)| (key.clone(), numbers[id])).collect()).collect();
         let (unconflicted, conflicts) = separate(&states.iter().collect::<Vec<_>>());
+        let unconflicted = unconflicted.into_iter().map(|(key, event)| (key.clone(), event)).collect();
         Self {
             dag,
             ids: order.to_vec(),
