@@ -7,10 +7,10 @@ mod dag;
 #[path = "../../tests/it/holds_rules.rs"]
 #[expect(dead_code, reason = "each target uses its own function")]
 mod holds_rules;
+#[path = "../../tests/it/state_res/memory.rs"]
+mod memory;
 mod state_res {
-    #[path = "../../../tests/it/state_res/memory.rs"]
-    #[expect(dead_code, reason = "made for the tests")]
-    pub(crate) mod memory;
+    pub(crate) use super::memory;
 }
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holds_rules::resolution(bytes));
