@@ -21,6 +21,7 @@ mod server;
 mod user;
 
 pub use client::{Answer, Client};
+pub use roost::config;
 pub use server::Server;
 pub use user::User;
 

@@ -30,7 +30,7 @@ async fn metrics_count_requests_by_route() {
 #[tokio::test]
 async fn a_listener_serves_only_its_families_and_health() {
     let server = Server::with(|config| {
-        config.listen[0].serves.0 = vec![roost::config::Serves::Metrics];
+        config.listen[0].serves.0 = vec![roost_testkit::config::Serves::Metrics];
     })
     .await;
     assert_eq!(server.get("/_roost/health/live").await.0, 200);

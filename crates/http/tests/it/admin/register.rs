@@ -1,8 +1,8 @@
 //! `/_synapse/admin/v1/register`: registration by shared secret.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use roost::config::Mode;
 use roost_testkit::Server;
+use roost_testkit::config::Mode;
 use serde_json::{Value, json};
 use sha1::Sha1;
 

@@ -1,8 +1,8 @@
 //! <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3register>
 
 use http::Method;
-use roost::config::Mode;
 use roost_testkit::Server;
+use roost_testkit::config::Mode;
 use roost_users::NewRegistrationToken;
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! <https://spec.matrix.org/v1.19/client-server-api/#rate-limiting>
 
 use http::Method;
-use roost::config::RateSetting;
+use roost_testkit::config::RateSetting;
 use roost_testkit::{Server, User};
 use serde_json::json;
 
