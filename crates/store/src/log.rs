@@ -247,6 +247,7 @@ pub fn since(read: &Read<'_>, position: Position, limit: u32) -> Result<Since, E
     if position < horizon {
         return Ok(Since::Compacted);
     }
+    let limit = limit.max(1);
     let entries = page(read, position, limit)?;
     let position = match entries.last() {
         Some(last) if entries.len() >= limit as usize => last.position,

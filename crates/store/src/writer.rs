@@ -35,8 +35,10 @@ pub(crate) trait Job: Send {
     fn run(&mut self, tx: &Tx<'_>) -> Ran;
     /// Sends the result.
     fn answer(self: Box<Self>);
-    /// Sends the result if it is an error, and this error otherwise.
+    /// Sends this error, whatever the closure said: it may have seen what was undone since.
     fn fail(self: Box<Self>, error: &Error);
+    /// Sends the closure's own error, and this one when it has none.
+    fn refuse(self: Box<Self>, error: &Error);
 }
 
 pub(crate) struct Write<F, T, E> {
@@ -75,11 +77,14 @@ where
     }
 
     fn fail(self: Box<Self>, error: &Error) {
-        let result = match self.result {
-            Some(Err(own)) => Err(own),
-            _ => Err(E::from(error.clone())),
-        };
-        drop(self.sender.send(result));
+        drop(self.sender.send(Err(E::from(error.clone()))));
+    }
+
+    fn refuse(self: Box<Self>, error: &Error) {
+        match self.result {
+            Some(Err(own)) => drop(self.sender.send(Err(own))),
+            _ => self.fail(error),
+        }
     }
 }
 
@@ -240,7 +245,7 @@ impl<E: Engine> Writer<'_, E> {
                     if jobs.len() == 1 {
                         let error = error.unwrap_or(Error::Panicked);
                         for job in jobs {
-                            job.fail(&error);
+                            job.refuse(&error);
                         }
                         return;
                     }
@@ -345,3 +350,6 @@ fn precisely(position: Position) -> f64 {
 fn size(count: usize) -> f64 {
     u32::try_from(count).unwrap_or(u32::MAX).into()
 }
+
+#[cfg(test)]
+mod tests;
