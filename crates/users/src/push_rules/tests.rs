@@ -7,7 +7,7 @@ fn rules() -> PushRules {
     PushRules::of(None, &UserId::parse("@alice:example.org").unwrap())
 }
 
-fn new(actions: Value) -> NewPushRule {
+fn new(actions: &Value) -> NewPushRule {
     serde_json::from_value(json!({"actions": actions, "pattern": "cake"})).unwrap()
 }
 
@@ -17,7 +17,7 @@ fn ids(rules: &PushRules, kind: PushRuleKind) -> Vec<&str> {
 
 fn put(rules: &mut PushRules, id: &str, before: Option<&str>, after: Option<&str>) -> Result<(), PushRuleError> {
     let neighbours = Neighbours { before: before.map(ToOwned::to_owned), after: after.map(ToOwned::to_owned) };
-    rules.put(PushRuleKind::Content, id, &new(json!(["notify"])), &neighbours)
+    rules.put(PushRuleKind::Content, id, &new(&json!(["notify"])), &neighbours)
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn a_new_rule_is_enabled_and_the_most_important_one_of_the_users() {
 #[test]
 fn nothing_is_more_important_than_the_master_rule() {
     let mut rules = rules();
-    rules.put(PushRuleKind::Override, "mine", &new(json!([])), &Neighbours::default()).unwrap();
+    rules.put(PushRuleKind::Override, "mine", &new(&json!([])), &Neighbours::default()).unwrap();
     let overrides = rules.global.of_kind(PushRuleKind::Override);
     assert_eq!(overrides[0].rule_id, ".m.rule.master");
     assert_eq!(overrides[1].rule_id, "mine");
@@ -80,7 +80,7 @@ fn ids_with_a_leading_dot_or_slashes_are_refused() {
 fn historical_actions_are_left_out_and_unknown_ones_refused() {
     let mut rules = rules();
     let actions = json!(["dont_notify", "notify", "coalesce", {"set_tweak": "sound", "value": "x"}]);
-    rules.put(PushRuleKind::Content, "x", &new(actions), &Neighbours::default()).unwrap();
+    rules.put(PushRuleKind::Content, "x", &new(&actions), &Neighbours::default()).unwrap();
     let rule = rules.get(PushRuleKind::Content, "x").unwrap();
     assert_eq!(json!(rule.actions), json!(["notify", {"set_tweak": "sound", "value": "x"}]));
     for bad in [json!(["stomp"]), json!([1]), json!([{"tweak": 1}])] {
