@@ -255,7 +255,9 @@ impl Head {
         }
 
         let replaced = wanted.state_key.as_ref().and_then(|key| self.known.get(&wanted.kind, key)?.as_ref()).cloned();
+        let is_inside = self.membership(&wanted.sender).is_some_and(|(membership, _)| membership == Membership::Join);
         if let Some(fact) = &replaced
+            && is_inside
             && !fact.redacted
             && fact.stored.pdu.sender() == wanted.sender
             && same_json(fact.stored.pdu.content(), wanted.content.get())

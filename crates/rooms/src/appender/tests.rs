@@ -236,6 +236,9 @@ async fn the_same_state_twice_is_one_event() {
     let other = bed.rooms.append(&room, name("b")).await.expect("set");
     assert_ne!(other.event_id, first.event_id);
     assert_ne!(bed.rooms.append(&room, name("a")).await.expect("set").event_id, first.event_id);
+    // Who is out is told so, even where nothing would change.
+    bed.rooms.leave(&room, &alice, None).await.expect("left");
+    assert!(matches!(bed.rooms.append(&room, name("a")).await, Err(Error::Forbidden(_))));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
