@@ -53,10 +53,11 @@ async fn authenticate(state: &State, parts: &Parts, token: &str) -> Result<Calle
         Authentication::Expired => return Err(Error::unknown_token(true)),
         Authentication::Unknown => return Err(Error::unknown_token(false)),
     };
-    if session.locked && !may_be_locked(parts.uri.path()) {
+    let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+    if session.locked && !route.is_some_and(may_be_locked) {
         return Err(Error::user_locked());
     }
-    let class = parts.extensions.get::<MatchedPath>().and_then(|route| Class::of(&parts.method, route.as_str()));
+    let class = route.and_then(|route| Class::of(&parts.method, route));
     if let Some(class) = class {
         state.limits.user(class, session.user_id.as_str())?;
     }
@@ -69,11 +70,11 @@ async fn authenticate(state: &State, parts: &Parts, token: &str) -> Result<Calle
     })
 }
 
-/// What a locked account can still do.
+/// What a locked account can still do, by the route and not by the path: a transaction id can read `logout`, too.
 ///
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#account-locking>
-fn may_be_locked(path: &str) -> bool {
-    path.ends_with("/logout") || path.ends_with("/logout/all")
+fn may_be_locked(route: &str) -> bool {
+    route.ends_with("/logout") || route.ends_with("/logout/all")
 }
 
 /// The token from the `Authorization` header or else from the query, where the specification still allows it.
@@ -88,4 +89,16 @@ pub(crate) fn access_token(parts: &Parts) -> Option<String> {
     }
     // Tokens of this server need no percent-encoding, so none is decoded.
     query.split('&').find_map(|pair| pair.strip_prefix("access_token=")).map(ToOwned::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locked_account_can_log_out_and_nothing_else() {
+        assert!(may_be_locked("/_matrix/client/v3/logout"));
+        assert!(may_be_locked("/_matrix/client/r0/logout/all"));
+        assert!(!may_be_locked("/_matrix/client/v3/rooms/{room_id}/send/{event_type}/{txn_id}"));
+    }
 }
