@@ -57,6 +57,8 @@ impl Class {
             "login" | "refresh" => Some(Self::Login),
             "register" => Some(Self::Registration),
             "createRoom" | "join/{room_id_or_alias}" | "knock/{room_id_or_alias}" => Some(Self::Rooms),
+            // A new name is written into every room that its user is in.
+            "profile/{user_id}/{key_name}" => Some(Self::Rooms),
             "account/password"
             | "account/deactivate"
             | "delete_devices"
@@ -84,5 +86,8 @@ mod tests {
         assert_eq!(class(Method::PUT, send), Some(Class::Sending));
         assert_eq!(class(Method::GET, "/_matrix/client/v3/rooms/{room_id}/state"), None);
         assert_eq!(class(Method::GET, "/_matrix/client/v3/sync"), None);
+        let profile = "/_matrix/client/v3/profile/{user_id}/{key_name}";
+        assert_eq!(class(Method::PUT, profile), Some(Class::Rooms), "it reaches every room of the user");
+        assert_eq!(class(Method::GET, profile), None);
     }
 }
