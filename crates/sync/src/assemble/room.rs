@@ -166,8 +166,11 @@ impl Assembly<'_> {
     ) -> Result<(), Error> {
         let room = subject.room;
         let mut state = if wanted.state { self.changes(room, wanted, window)? } else { vec![] };
-        let summarise =
-            wanted.state && (wanted.full || window.members_changed || state.iter().any(|stored| is_member(stored)));
+        // The summary is of now, and who has left is not to hear who came and went after them.
+        let is_in = subject.touched.member.membership == Membership::Join;
+        let summarise = is_in
+            && wanted.state
+            && (wanted.full || window.members_changed || state.iter().any(|stored| is_member(stored)));
         let heroes = if summarise { self.heroes(room)? } else { vec![] };
         if wanted.state && self.request.filter.room.state.lazy_load_members {
             self.members(room, wanted, window, &heroes, &mut state)?;

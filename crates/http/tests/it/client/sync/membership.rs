@@ -76,14 +76,17 @@ async fn who_joins_sees_no_more_history_than_they_may() {
 
 #[tokio::test]
 async fn a_left_room_is_told_once_up_to_the_leave() {
-    let (_server, alice, bob, room) = two().await;
+    let (server, alice, bob, room) = two().await;
     let first = bob.sync(None).await;
     alice.send(&room, "before").await;
     bob.leave(&room).await;
     alice.send(&room, "after").await;
+    server.register("carol").await.join(&room).await;
     let second = bob.sync_with(&next(&first)).await;
     assert_eq!(second["rooms"]["join"], json!({}));
-    assert_eq!(said(&second["rooms"]["leave"][&room]), ["before", "m.room.member"]);
+    let shown = &second["rooms"]["leave"][&room];
+    assert_eq!(said(shown), ["before", "m.room.member"]);
+    assert_eq!(shown["summary"], Value::Null, "who came later is not their business");
     alice.send(&room, "later").await;
     let third = bob.sync_with(&next(&second)).await;
     assert_eq!(third["rooms"]["leave"], json!({}));
