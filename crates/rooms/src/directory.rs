@@ -116,6 +116,7 @@ impl Rooms {
     /// A page of the directory.
     pub async fn directory(&self, query: DirectoryQuery) -> Result<DirectoryPage, Error> {
         let rooms = self.clone();
+        let query = DirectoryQuery { search: query.search.map(|search| search.to_lowercase()), ..query };
         let place = match &query.since {
             Some(since) => {
                 Some(Place::parse(since).ok_or_else(|| Error::InvalidParam("`since` is not a token".to_owned()))?)
@@ -296,11 +297,10 @@ impl Rooms {
 impl DirectoryQuery {
     fn wants(&self, room: &PublicRoom) -> bool {
         let is_found = self.search.as_ref().is_none_or(|search| {
-            let search = search.to_lowercase();
             [&room.name, &room.topic, &room.canonical_alias]
                 .into_iter()
                 .flatten()
-                .any(|text| text.to_lowercase().contains(&search))
+                .any(|text| text.to_lowercase().contains(search))
         });
         is_found && self.room_types.as_ref().is_none_or(|types| types.contains(&room.room_type))
     }

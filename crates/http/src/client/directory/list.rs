@@ -21,6 +21,10 @@ pub(super) fn routes() -> Router<State> {
 /// The most rooms on a page, and how many there are on one whose size nobody named.
 const PAGE: u64 = 100;
 
+/// The longest search term, in bytes, and the most room types of one search.
+const MAX_TERM: usize = 1024;
+const MAX_TYPES: usize = 100;
+
 #[derive(Deserialize)]
 struct Query {
     limit: Option<u64>,
@@ -92,6 +96,12 @@ async fn search(
     check_server(&state, query.server.as_deref())?;
     let search: Search = serde_json::from_slice(&body).map_err(|error| Error::bad_json(error.to_string()))?;
     let filter = search.filter.unwrap_or_default();
+    // Both are compared with every published room.
+    let term = filter.generic_search_term.as_ref().map_or(0, String::len);
+    let types = filter.room_types.as_ref().map_or(0, Vec::len);
+    if term > MAX_TERM || types > MAX_TYPES {
+        return Err(Error::invalid_param("The search term is too long, or there are too many room types"));
+    }
     let wanted = DirectoryQuery {
         limit: limit(search.limit),
         since: search.since,

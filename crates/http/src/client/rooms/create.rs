@@ -27,6 +27,9 @@ pub(super) fn routes() -> Router<State> {
 /// The most people that a room can be created with.
 const MAX_INVITES: usize = 500;
 
+/// The most state events that a room can be created with: all of them are signed and written at once.
+const MAX_STATE: usize = 1000;
+
 #[derive(Deserialize)]
 struct Initial {
     #[serde(rename = "type")]
@@ -55,6 +58,9 @@ async fn create(
     }
     if request.invite.len() > MAX_INVITES {
         return Err(Error::invalid_param(format!("A room can be created with at most {MAX_INVITES} invitations")));
+    }
+    if request.initial_state.len() > MAX_STATE {
+        return Err(Error::invalid_param(format!("A room can be created with at most {MAX_STATE} state events")));
     }
     let preset = match &request.preset {
         None => None,

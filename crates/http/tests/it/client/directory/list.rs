@@ -80,6 +80,9 @@ async fn the_list_is_searched_by_text_and_type() {
     refused(server.post(ROOMS, &json!({})).await, 401, "M_MISSING_TOKEN");
     refused(alice.post(ROOMS, &json!({ "limit": "x" })).await, 400, "M_BAD_JSON");
     refused(alice.post(ROOMS, &json!({ "since": "x" })).await, 400, "M_INVALID_PARAM");
+    let long = json!({ "filter": { "generic_search_term": "x".repeat(1025) } });
+    refused(alice.post(ROOMS, &long).await, 400, "M_INVALID_PARAM");
+    refused(alice.post(ROOMS, &json!({ "filter": { "room_types": vec!["x"; 101] } })).await, 400, "M_INVALID_PARAM");
     refused(server.get(&format!("{ROOMS}?since=x")).await, 400, "M_INVALID_PARAM");
     refused(server.get(&format!("{ROOMS}?server=elsewhere.org")).await, 404, "M_NOT_FOUND");
     good(server.get(&format!("{ROOMS}?server=localhost")).await);

@@ -95,6 +95,8 @@ async fn what_can_not_be_created_is_refused_with_the_reason() {
     refused(alice.post(PATH, &json!({ "preset": "cosy" })).await, 400, "M_BAD_JSON");
     refused(alice.post(PATH, &json!({ "visibility": "dim" })).await, 400, "M_BAD_JSON");
     refused(alice.post(PATH, &json!({ "initial_state": [{ "type": "x" }] })).await, 400, "M_BAD_JSON");
+    let many = vec![json!({ "type": "x", "content": {} }); 1001];
+    refused(alice.post(PATH, &json!({ "initial_state": many })).await, 400, "M_INVALID_PARAM");
     refused(alice.post(PATH, &json!({ "initial_state": [{ "type": "x", "content": 1 }] })).await, 400, "M_BAD_JSON");
     refused(alice.post(PATH, &json!({ "creation_content": [] })).await, 400, "M_BAD_JSON");
     refused(
