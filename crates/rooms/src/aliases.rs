@@ -59,7 +59,11 @@ impl Rooms {
                 let power = PowerLevels::of(&view);
                 let joined = memberships::one(read, no, room.no)?.is_some_and(|row| row.membership == Membership::Join);
                 let may = joined && power.for_user(&asker) >= power.for_event("m.room.canonical_alias", true);
-                let canonical = rooms.current(read, &room, "m.room.canonical_alias", "")?;
+                // What was redacted must not come back.
+                let canonical = match rooms.current(read, &room, "m.room.canonical_alias", "")? {
+                    Some(stored) => Some(rooms.effective(read, &stored)?),
+                    None => None,
+                };
                 Ok::<_, Error>((room, (found.creator, canonical), may))
             })
             .await?;
@@ -74,7 +78,7 @@ impl Rooms {
             .await?;
 
         if let Some(canonical) = canonical.filter(|_| may)
-            && let Ok(content) = serde_json::from_str::<Map<String, Value>>(canonical.pdu.content())
+            && let Ok(content) = serde_json::from_str::<Map<String, Value>>(canonical.content())
             && let Some(content) = without(&content, alias)
         {
             let event = NewEvent::state(user, "m.room.canonical_alias", "", raw(&Value::Object(content))?);
