@@ -177,6 +177,7 @@ impl From<roost_rooms::Error> for Error {
             E::Stopping => return Self::unavailable(text),
             E::UnknownRoom | E::NotFound(_) => (StatusCode::NOT_FOUND, ErrCode::NotFound),
             E::Forbidden(_) => (StatusCode::FORBIDDEN, ErrCode::Forbidden),
+            E::InviteBlocked(_) => (StatusCode::FORBIDDEN, ErrCode::InviteBlocked),
             E::BadJson(_) => (StatusCode::BAD_REQUEST, ErrCode::BadJson),
             E::InvalidParam(_) => (StatusCode::BAD_REQUEST, ErrCode::InvalidParam),
             E::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, ErrCode::TooLarge),

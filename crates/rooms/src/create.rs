@@ -115,6 +115,9 @@ impl Rooms {
             // Until federation comes, nobody could tell them.
             return Err(Error::forbidden(format!("{user} is on another server, which can not be reached")));
         }
+        for (user, _) in &request.invites {
+            self.check_accepts_invites(user).await?;
+        }
         let alias = match &request.alias {
             Some(localpart) => Some(self.local_alias(localpart)?),
             None => None,

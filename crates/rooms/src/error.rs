@@ -14,6 +14,9 @@ pub enum Error {
     /// The authorisation rules of the room's version, or the endpoint's own conditions, forbid it.
     #[error("{0}")]
     Forbidden(String),
+    /// The user wants no invitations.
+    #[error("{0} does not accept invitations")]
+    InviteBlocked(String),
     /// The request's JSON can not be made into an event.
     #[error("{0}")]
     BadJson(String),

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 use crate::{
     Appended, Error, NewEvent, Rendered, Room, Rooms, Sight, Stored,
     head::{Expect, membership_of},
-    send::raw,
+    send::{AUTHORISER, raw},
 };
 
 /// What a member event says about a user beside the membership.
@@ -105,7 +105,7 @@ impl Rooms {
         let room = self.room(room).await?;
         let mut content = member(Membership::Join, profile, reason);
         if let Some(authoriser) = self.authoriser(&room, user).await? {
-            content.insert("join_authorised_via_users_server".to_owned(), authoriser.as_str().into());
+            content.insert(AUTHORISER.to_owned(), authoriser.as_str().into());
         }
         let event = NewEvent::state(user, "m.room.member", user.as_str(), raw(&Value::Object(content))?);
         let expect = Expect {
@@ -120,7 +120,7 @@ impl Rooms {
     /// For a join that only the `restricted` rule can allow: a local member in whose name this server vouches for it, once
     /// it has seen that the user is in one of the rooms that open this one.
     /// <https://spec.matrix.org/v1.19/client-server-api/#restricted-rooms>
-    async fn authoriser(&self, room: &Arc<Room>, user: &UserId) -> Result<Option<OwnedUserId>, Error> {
+    pub(crate) async fn authoriser(&self, room: &Arc<Room>, user: &UserId) -> Result<Option<OwnedUserId>, Error> {
         if !room.rules.auth.restricted {
             return Ok(None);
         }
@@ -308,7 +308,7 @@ impl Rooms {
         // What else the event says stays, but for what was about that one change.
         let mut content: Map<String, Value> =
             serde_json::from_str(current.pdu.content()).map_err(|error| Error::Damaged(error.to_string()))?;
-        for key in ["displayname", "avatar_url", "reason", "join_authorised_via_users_server", "third_party_invite"] {
+        for key in ["displayname", "avatar_url", "reason", AUTHORISER, "third_party_invite"] {
             content.remove(key);
         }
         content.extend(member(Membership::Join, profile, None));

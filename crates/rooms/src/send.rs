@@ -1,9 +1,9 @@
 //! Sending: from what a client wants said to a request that the room's appender understands.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use roost_matrix::ids::{DeviceId, EventId, OwnedDeviceId, OwnedEventId, OwnedUserId, RoomAliasId, RoomId, UserId};
-use roost_store::{aliases, transactions::TransactionKey};
+use roost_store::{account_data, aliases, transactions::TransactionKey};
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
@@ -79,6 +79,9 @@ impl Transaction {
     }
 }
 
+/// Where a join says who vouches for it.
+pub(crate) const AUTHORISER: &str = "join_authorised_via_users_server";
+
 /// JSON that is known to serialise.
 pub(crate) fn raw(value: &Value) -> Result<Box<RawValue>, Error> {
     serde_json::value::to_raw_value(value).map_err(|error| Error::BadJson(error.to_string()))
@@ -92,6 +95,42 @@ impl Rooms {
     /// Appends an event to a room and answers once it is committed.
     pub async fn append(&self, room: &RoomId, event: NewEvent) -> Result<Appended, Error> {
         self.append_if(room, event, None).await
+    }
+
+    /// A member event as it was asked for. Who vouches for a join is the server's to say: it signs for all of its
+    /// users, so that whoever could name one of them would walk past every `restricted` join rule.
+    async fn vouched(&self, room: &Arc<Room>, event: &mut NewEvent) -> Result<(), Error> {
+        let mut content = object(&event.content)?;
+        let membership = content.get("membership").and_then(Value::as_str);
+        if membership == Some("invite")
+            && let Some(Ok(target)) = event.state_key.as_deref().map(UserId::parse)
+        {
+            self.check_accepts_invites(&target).await?;
+        }
+        let joins = membership == Some("join") && event.state_key.as_deref() == Some(event.sender.as_str());
+        let named = content.remove(AUTHORISER).is_some();
+        let authoriser = if joins { self.authoriser(room, &event.sender).await? } else { None };
+        if named || authoriser.is_some() {
+            content.extend(authoriser.map(|user| (AUTHORISER.to_owned(), user.as_str().into())));
+            event.content = raw(&Value::Object(content))?;
+        }
+        Ok(())
+    }
+
+    /// Refuses to invite a user who has blocked all invitations.
+    /// <https://spec.matrix.org/v1.19/client-server-api/#invite-permission>
+    pub(crate) async fn check_accepts_invites(&self, user: &UserId) -> Result<(), Error> {
+        let no = self.0.store.user_no(user).await?;
+        let config = self
+            .0
+            .store
+            .read(move |read| account_data::get(read, no, None, "m.invite_permission_config").map_err(Error::from))
+            .await?;
+        let config = config.and_then(|config| serde_json::from_str::<Value>(&config).ok());
+        if config.is_some_and(|config| config.get("default_action").and_then(Value::as_str) == Some("block")) {
+            return Err(Error::InviteBlocked(user.to_string()));
+        }
+        Ok(())
     }
 
     pub(crate) async fn append_if(
@@ -110,6 +149,10 @@ impl Rooms {
     }
 
     async fn want(&self, room: &Arc<Room>, mut event: NewEvent, expect: Option<Expect>) -> Result<Wanted, Error> {
+        // Where something is expected, the server has written the event itself.
+        if event.kind == "m.room.member" && event.state_key.is_some() && expect.is_none() {
+            self.vouched(room, &mut event).await?;
+        }
         let redacts = if event.kind == "m.room.redaction" && event.state_key.is_none() {
             Some(self.redacted(room, &mut event).await?)
         } else {
@@ -185,6 +228,9 @@ impl Rooms {
             }
             Some(_) => return Err(Error::BadJson("`alt_aliases` must be a list".to_owned())),
         }
+        // Each costs a look, and a request can name one alias very often.
+        named.sort_unstable();
+        named.dedup();
         if named.is_empty() {
             return Ok(());
         }
@@ -196,13 +242,13 @@ impl Rooms {
                     Some(stored) => rooms.effective(read, &stored)?,
                     None => return rooms.check_aliases(read, &room, &named),
                 };
-                let mut old: Vec<String> = text_of(&before, "alias").into_iter().collect();
+                let mut old: HashSet<String> = text_of(&before, "alias").into_iter().collect();
                 if let Ok(content) = serde_json::from_str::<Map<String, Value>>(before.content())
                     && let Some(Value::Array(aliases)) = content.get("alt_aliases")
                 {
                     old.extend(aliases.iter().filter_map(Value::as_str).map(str::to_owned));
                 }
-                named.retain(|alias| !old.contains(alias));
+                named.retain(|alias| !old.contains(alias.as_str()));
                 rooms.check_aliases(read, &room, &named)
             })
             .await

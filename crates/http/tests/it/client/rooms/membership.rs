@@ -179,6 +179,41 @@ async fn members_of_one_room_join_another_that_is_restricted_to_them() {
 }
 
 #[tokio::test]
+async fn who_writes_their_own_join_can_not_name_who_vouches_for_it() {
+    let server = Server::start().await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let space = public_room(&alice).await;
+    let content = json!({ "join_rule": "restricted", "allow": [{ "type": "m.room_membership", "room_id": space }] });
+    let initial = json!([{ "type": "m.room.join_rules", "content": content }]);
+    let room = alice.create_room(&json!({ "initial_state": initial })).await;
+    let own = User::room_path(&room, &["state", "m.room.member", &bob.id]);
+    let join = json!({ "membership": "join", "join_authorised_via_users_server": alice.id });
+    refused(bob.put(&own, &join).await, 403, "M_FORBIDDEN");
+    refused(bob.put(&own, &json!({ "membership": "join" })).await, 403, "M_FORBIDDEN");
+    // With the right to come in, the server finds somebody itself.
+    bob.join(&space).await;
+    let claim = json!({ "membership": "join", "join_authorised_via_users_server": bob.id });
+    good(bob.put(&own, &claim).await);
+    assert_eq!(membership(&alice, &room, &bob).await["join_authorised_via_users_server"], alice.id.as_str());
+}
+
+#[tokio::test]
+async fn who_blocks_invitations_is_not_invited() {
+    let server = Server::start().await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let config = format!("/_matrix/client/v3/user/{}/account_data/m.invite_permission_config", segment(&bob.id));
+    good(bob.put(&config, &json!({ "default_action": "block" })).await);
+    let room = alice.create_room(&json!({})).await;
+    refused(act(&alice, &room, "invite", &bob).await, 403, "M_INVITE_BLOCKED");
+    let own = User::room_path(&room, &["state", "m.room.member", &bob.id]);
+    refused(alice.put(&own, &json!({ "membership": "invite" })).await, 403, "M_INVITE_BLOCKED");
+    let create = "/_matrix/client/v3/createRoom";
+    refused(alice.post(create, &json!({ "invite": [bob.id] })).await, 403, "M_INVITE_BLOCKED");
+    good(bob.put(&config, &json!({})).await);
+    alice.invite(&room, &bob).await;
+}
+
+#[tokio::test]
 async fn member_events_carry_the_profile() {
     let server = Server::start().await;
     let (alice, bob) = (server.register("alice").await, server.register("bob").await);
