@@ -34,6 +34,9 @@ pub enum Error {
     /// Rows contradict each other or the code: a fault in this program or a damaged database.
     #[error("the database is inconsistent: {0}")]
     Inconsistent(&'static str),
+    /// What a write builds upon has been deleted since it was read: begin again from what is there now.
+    #[error("what this builds upon has been deleted meanwhile")]
+    Gone,
     /// A closure panicked. Whatever it had written was rolled back.
     #[error("a job of the store panicked and was undone")]
     Panicked,

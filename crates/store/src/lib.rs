@@ -47,6 +47,7 @@ pub mod sessions;
 mod sql;
 mod sqlite;
 pub mod state;
+pub mod state_map;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod timeline;
@@ -68,7 +69,7 @@ pub use copy::copy;
 pub use error::Error;
 pub use frontier::{Entry, Follower, Step};
 pub use log::{Change, Membership};
-pub use numbers::{EventNo, Generation, Position, RoomNo, Sequence, UserNo};
+pub use numbers::{EventNo, Generation, Position, RoomNo, Sequence, SnapshotNo, StateKeyNo, UserNo};
 pub use options::{Database, Durability, Options};
 pub use row::{Cell, FromCell, Row};
 pub use store::Store;

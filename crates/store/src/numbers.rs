@@ -59,6 +59,10 @@ numbers! {
     RoomNo;
     /// An event.
     EventNo;
+    /// A pair of event type and state key.
+    StateKeyNo;
+    /// A snapshot of a room's state.
+    SnapshotNo;
     /// A place in the log. Positions are handed out in order of commit, the first change has 1, and 0 is before
     /// everything. They are not always consecutive: a new generation leaps.
     Position;
@@ -82,8 +86,12 @@ pub enum Sequence {
     Room,
     /// [`EventNo`].
     Event,
-    /// Interned pairs of event type and state key.
+    /// [`StateKeyNo`].
     StateKey,
+    /// Blocks of state maps.
+    StateBlock,
+    /// [`SnapshotNo`].
+    Snapshot,
     /// Segments of a room's history.
     Segment,
     /// Sessions.
@@ -105,6 +113,8 @@ impl Sequence {
             Self::Room => "room",
             Self::Event => "event",
             Self::StateKey => "state_key",
+            Self::StateBlock => "state_block",
+            Self::Snapshot => "snapshot",
             Self::Segment => "segment",
             Self::Session => "session",
             Self::Filter => "filter",
