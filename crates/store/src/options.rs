@@ -19,7 +19,7 @@ impl Database {
         if let Some(path) = url.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             if path.is_empty() || path.contains('\0') {
-                return Err(Error::Url(url.into()));
+                return Err(Error::Url(without_password(url).into()));
             }
             return Ok(Self::Sqlite(data_dir.join(path)));
         }
@@ -27,7 +27,22 @@ impl Database {
         if known && url.parse::<tokio_postgres::Config>().is_ok() {
             return Ok(Self::Postgres(url.to_owned()));
         }
-        Err(Error::Url(url.into()))
+        Err(Error::Url(without_password(url).into()))
+    }
+}
+
+/// A URL as it may be shown: errors go to logs.
+pub(crate) fn without_password(url: &str) -> String {
+    if url.contains("password=") {
+        return "(a URL with a password)".to_owned();
+    }
+    // The last `@`: one that belongs to a password should have been written as %40, but this text may be any.
+    let Some((before, host)) = url.rsplit_once('@') else { return url.to_owned() };
+    let scheme = before.find("://").map_or(0, |at| at + 3);
+    let user = before.get(scheme..).unwrap_or_default();
+    match user.split_once(':') {
+        Some((user, _)) => format!("{}{user}:***@{host}", before.get(..scheme).unwrap_or_default()),
+        None => url.to_owned(),
     }
 }
 
@@ -69,5 +84,22 @@ impl Options {
     #[must_use]
     pub fn durability(self, durability: Durability) -> Self {
         Self { durability, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_that_is_not_understood_is_told_without_its_password() {
+        for url in
+            ["mysql://roost:secret@db/roost", "postgres://roost:sec@ret@db:x/roost", "mysql://db/?password=secret"]
+        {
+            let error = Database::parse(url, Path::new("")).unwrap_err().to_string();
+            assert!(!error.contains("sec") && !error.contains("ret"), "{error}");
+        }
+        let error = Database::parse("mysql://roost@db/roost", Path::new("")).unwrap_err().to_string();
+        assert!(error.contains("mysql://roost@db/roost"), "{error}");
     }
 }

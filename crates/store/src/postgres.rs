@@ -80,7 +80,7 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Connects. Must be called on one of the executor's threads.
     pub(crate) fn connect(url: &str, durability: Durability, world: &World) -> Result<Self, Error> {
-        let mut config: Config = url.parse().map_err(|_| Error::Url(url.into()))?;
+        let mut config: Config = url.parse().map_err(|_| Error::Url(crate::options::without_password(url).into()))?;
         if config.get_application_name().is_none() {
             config.application_name("roost");
         }
