@@ -17,6 +17,9 @@ use crate::{Error, Users, account_data::room_no, typing};
 /// The thread of what is in no thread.
 const MAIN: &str = "main";
 
+/// The longest name of a thread, in bytes: an event id's.
+const MAX_THREAD_BYTES: usize = 255;
+
 /// How many relations are followed from an event towards a thread.
 const MAX_HOPS: usize = 3;
 
@@ -62,6 +65,10 @@ impl Markers {
     pub fn one(kind: ReceiptKind, event_id: OwnedEventId, thread: Option<String>) -> Result<Self, Error> {
         if thread.as_deref() == Some("") {
             return Err(Error::Thread("thread_id must not be empty"));
+        }
+        // It is kept as a key. What an event says it relates to may be as long as the event.
+        if thread.as_ref().is_some_and(|thread| thread.len() > MAX_THREAD_BYTES) {
+            return Err(Error::Thread("thread_id has at most 255 bytes"));
         }
         let mut markers = Self { thread, ..Self::default() };
         match kind {

@@ -190,3 +190,15 @@ mod read_markers {
         assert_eq!(alice.post(&markers(&room), &json!({})).await, (200, json!({})), "nothing asked, nothing done");
     }
 }
+
+#[tokio::test]
+async fn a_thread_is_named_by_no_more_than_an_event_id() {
+    let server = Server::start().await;
+    let alice = server.register("alice").await;
+    let room = alice.create_room(&json!({})).await;
+    let thread = "x".repeat(5000);
+    let content = json!({ "body": "hm", "m.relates_to": { "rel_type": "m.thread", "event_id": thread } });
+    let event = alice.send_event(&room, "m.room.message", "1", &content).await;
+    let (status, body) = alice.post(&path(&room, "m.read", &event), &json!({ "thread_id": thread })).await;
+    assert_eq!((status, errcode(&body)), (400, "M_INVALID_PARAM"));
+}
