@@ -17,6 +17,9 @@ use crate::{Error, Users};
 /// How many users that match are looked at.
 const MAX_CANDIDATES: u32 = 500;
 
+/// The longest term, in bytes: longer than any user id or display name.
+const MAX_TERM_BYTES: usize = 2048;
+
 /// How many rooms are looked into to see whether they are public.
 const MAX_ROOMS: usize = 1000;
 
@@ -51,7 +54,8 @@ impl Users {
     /// The people whom `reader` may find by `term`, best first, and whether there are more than `limit`.
     pub async fn search(&self, reader: UserNo, term: &str, limit: usize) -> Result<(Vec<Found>, bool), Error> {
         let term = term.trim().to_lowercase();
-        if term.is_empty() {
+        // Nothing that is searched is so long, and a database refuses to search for it.
+        if term.is_empty() || term.len() > MAX_TERM_BYTES {
             return Ok((Vec::new(), false));
         }
         let rooms = self.0.rooms.clone();

@@ -104,3 +104,10 @@ async fn bad_requests_are_told_apart() {
     assert_eq!((status, errcode(&body)), (401, "M_MISSING_TOKEN"));
     assert_eq!(alice.post(SEARCH, &json!({ "search_term": "x", "limit": Value::Null })).await.0, 200);
 }
+
+#[tokio::test]
+async fn a_term_longer_than_any_name_finds_nobody() {
+    let server = Server::start().await;
+    let alice = server.register("alice").await;
+    assert!(find(&alice, &"x".repeat(100_000)).await.is_empty());
+}
