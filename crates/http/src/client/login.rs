@@ -62,7 +62,11 @@ async fn login(Extract(state): Extract<State>, JsonBytes(body): JsonBytes) -> Re
     let said = named_user(&request)?;
     let password = request.password.ok_or_else(|| Error::bad_json("The password is missing"))?;
     let user_id = local_user_id(&said, state.users.server_name());
-    state.limits.user(Class::Login, user_id.as_ref().map_or(said.as_str(), |user_id| user_id.as_str()))?;
+    match &user_id {
+        Some(user_id) => state.limits.user(Class::Login, user_id.as_str())?,
+        // Nobody's name may be as long as the body, and the limit keeps what it is given.
+        None => state.limits.user(Class::Login, &said.chars().take(64).collect::<String>())?,
+    }
     let user = state.users.check_password(user_id.as_deref(), password).await?;
     // Only this server's users have passwords here.
     let user_id = user_id.ok_or_else(|| Error::forbidden("Wrong user name or password"))?;
