@@ -2,6 +2,8 @@
 //!
 //! For whoever runs the server: whether the process lives, whether it can answer, and how it does.
 
+use std::time::Duration;
+
 use axum::{
     Json, Router,
     extract::State as Extract,
@@ -27,7 +29,10 @@ async fn live() -> Json<Value> {
     Json(json!({ "status": "live" }))
 }
 
-/// The server does its work: it is not shutting down, and no background loop has died.
+/// How long the database may take to answer a server that is ready.
+const DATABASE: Duration = Duration::from_secs(3);
+
+/// The server does its work: it is not shutting down, no background loop has died, and the database answers.
 async fn ready(Extract(state): Extract<State>) -> Result<Json<Value>, Error> {
     if state.workers.stop_signal().is_set() {
         return Err(Error::unavailable("The server is shutting down"));
@@ -35,7 +40,15 @@ async fn ready(Extract(state): Extract<State>) -> Result<Json<Value>, Error> {
     if let Some(worker) = state.workers.list().into_iter().find(|worker| worker.state == WorkerState::Failed) {
         return Err(Error::unavailable(format!("The worker {} has failed", worker.name)));
     }
-    Ok(Json(json!({ "status": "ready" })))
+    // Any small question will do: what counts is that it is answered.
+    match state.world.timeout(DATABASE, state.users.has_accounts()).await {
+        Some(Ok(_)) => Ok(Json(json!({ "status": "ready" }))),
+        Some(Err(error)) => {
+            tracing::warn!(%error, "not ready: the database does not answer");
+            Err(Error::unavailable("The database does not answer"))
+        }
+        None => Err(Error::unavailable("The database does not answer in time")),
+    }
 }
 
 async fn text(Extract(state): Extract<State>) -> Response {
