@@ -8,6 +8,7 @@ statements! {
         WHERE user_no = $1 AND position > $2 AND position <= $3 ORDER BY position, room_no, kind";
     LAST_POSITION = "SELECT MAX(position) FROM account_data WHERE user_no = $1";
     SIZE = "SELECT COUNT(*) FROM account_data WHERE user_no = $1";
+    BYTES = "SELECT SUM(LENGTH(content)) FROM account_data WHERE user_no = $1";
     SET = "INSERT INTO account_data (user_no, room_no, kind, content, position) VALUES ($1, $2, $3, $4, 0) \
         ON CONFLICT (user_no, room_no, kind) DO UPDATE SET content = excluded.content";
     MOVE = "UPDATE account_data SET position = position($4) WHERE user_no = $1 AND room_no = $2 AND kind = $3";
@@ -57,6 +58,11 @@ pub fn changed(read: &Read<'_>, user: UserNo, after: Position, up_to: Position) 
 /// How many pieces a user has.
 pub fn count(read: &Read<'_>, user: UserNo) -> Result<u64, Error> {
     Ok(read.one(SIZE, params![user], |row| row.get(0))?.unwrap_or(0))
+}
+
+/// How long all that a user has is together, in characters.
+pub fn length(read: &Read<'_>, user: UserNo) -> Result<u64, Error> {
+    Ok(read.one(BYTES, params![user], |row| row.get::<Option<u64>>(0))?.flatten().unwrap_or(0))
 }
 
 /// Sets one piece to a JSON object.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use roost_matrix::ids::RoomId;
+use roost_matrix::ids::{OwnedRoomId, RoomId};
 use roost_rooms::Rooms;
 use roost_store::{Read, RoomNo, UserNo, account_data};
 use serde_json::value::RawValue;
@@ -16,6 +16,16 @@ pub const MAX_TAGS: usize = 100;
 
 /// How many pieces of account data a user can have. Clients need dozens, and a few for each room.
 const MAX_PIECES: u64 = 100_000;
+
+/// How long one piece can be, and all of a user's together, in bytes: a first /sync holds them all at once.
+const MAX_PIECE_BYTES: usize = 1 << 20;
+const MAX_BYTES: u64 = 32 << 20;
+
+/// Pieces of this length are held by their number alone.
+const SMALL_BYTES: usize = 1 << 10;
+
+/// The longest description of a tag, in bytes.
+const MAX_TAG_BYTES: usize = 4 << 10;
 
 /// The longest name of a type or tag, in bytes.
 const MAX_NAME_BYTES: usize = 255;
@@ -121,6 +131,10 @@ impl Users {
         }
         let (room_id, kind) = (room_id.map(ToOwned::to_owned), kind.to_owned());
         let rooms = self.0.rooms.clone();
+        if content.len() > SMALL_BYTES {
+            // Counted before the write, which has others waiting behind it: two at once may go a little beyond.
+            self.check_length(user, room_id.clone(), kind.clone(), content.len()).await?;
+        }
         let write = self.0.store.write(move |tx| {
             let room = room_of(&rooms, tx, room_id.as_deref())?;
             let known = account_data::get(tx, user, room, &kind)?.is_some();
@@ -130,6 +144,31 @@ impl Users {
             Ok(account_data::set(tx, user, room, &kind, &content)?)
         });
         write.await
+    }
+
+    /// Refuses a piece that is too long, or makes all of them together too long.
+    async fn check_length(
+        &self,
+        user: UserNo,
+        room_id: Option<OwnedRoomId>,
+        kind: String,
+        length: usize,
+    ) -> Result<(), Error> {
+        if length > MAX_PIECE_BYTES {
+            return Err(Error::TooMuchAccountData);
+        }
+        let rooms = self.0.rooms.clone();
+        let read = self.0.store.read(move |read| {
+            let room = room_of(&rooms, read, room_id.as_deref())?;
+            let before = account_data::get(read, user, room, &kind)?.map_or(0, |content| content.len());
+            let grows = u64::try_from(length.saturating_sub(before)).unwrap_or(u64::MAX);
+            // What does not grow may always be set: it is a way out.
+            if grows > 0 && account_data::length(read, user)?.saturating_add(grows) > MAX_BYTES {
+                return Err(Error::TooMuchAccountData);
+            }
+            Ok(())
+        });
+        read.await
     }
 
     /// The tags that a user has put on a room.
@@ -148,6 +187,9 @@ impl Users {
     pub async fn set_tag(&self, user: UserNo, room_id: &RoomId, tag: &str, info: Box<RawValue>) -> Result<(), Error> {
         if tag.is_empty() || tag.len() > MAX_NAME_BYTES {
             return Err(Error::TagName);
+        }
+        if info.get().len() > MAX_TAG_BYTES {
+            return Err(Error::TooMuchAccountData);
         }
         let tag = tag.to_owned();
         let change = move |tags: &mut Members| {

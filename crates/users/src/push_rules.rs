@@ -22,6 +22,8 @@ const MAX_RULES: usize = 1_000;
 const MAX_ID_BYTES: usize = 255;
 /// The longest rule, in bytes of JSON.
 const MAX_RULE_BYTES: usize = 16 << 10;
+/// All rules of a user together, in bytes of JSON: they are read with each change, and whole.
+const MAX_BYTES: usize = 2 << 20;
 /// Always the most important rule, whatever a user adds.
 const MASTER: &str = ".m.rule.master";
 
@@ -364,7 +366,11 @@ impl Users {
             let mut rules = before.clone();
             change(&mut rules)?;
             if rules != before {
-                account_data::set(tx, user, None, KIND, &rules.to_json())?;
+                let content = rules.to_json();
+                if content.len() > MAX_BYTES {
+                    return Err(PushRuleError::TooLarge("All push rules together are too large"));
+                }
+                account_data::set(tx, user, None, KIND, &content)?;
             }
             Ok(())
         });

@@ -24,7 +24,7 @@ classes! {
     Login,
     /// Registering an account, and asking whether a name is free.
     Registration,
-    /// Sending events: messages, state, redactions.
+    /// Writing: messages, state, redactions, account data.
     Sending,
     /// Creating, joining and inviting to rooms, and other changes that cost much or reach many.
     Rooms,
@@ -57,6 +57,9 @@ impl Class {
             "login" | "refresh" => Some(Self::Login),
             "register" => Some(Self::Registration),
             "createRoom" | "join/{room_id_or_alias}" | "knock/{room_id_or_alias}" => Some(Self::Rooms),
+            "user/{user_id}/account_data/{type}" | "user/{user_id}/rooms/{room_id}/account_data/{type}" => {
+                Some(Self::Sending)
+            }
             // A new name is written into every room that its user is in.
             "profile/{user_id}/{key_name}" => Some(Self::Rooms),
             "account/password"

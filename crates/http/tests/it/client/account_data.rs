@@ -120,3 +120,25 @@ async fn bad_requests_are_told_apart() {
     let (status, body) = alice.put(&global(&alice, &"x".repeat(256)), &json!({})).await;
     assert_eq!((status, errcode(&body)), (400, "M_INVALID_PARAM"));
 }
+
+#[tokio::test]
+async fn what_is_kept_for_one_user_has_an_end() {
+    let server = Server::start().await;
+    let alice = server.register("alice").await;
+    let large = |bytes: usize| json!({ "a": "x".repeat(bytes) });
+    let (status, body) = alice.put(&global(&alice, "org.example"), &large(1 << 20)).await;
+    assert_eq!((status, errcode(&body)), (400, "M_TOO_LARGE"), "one piece");
+    for piece in 0..32 {
+        let path = global(&alice, &format!("org.example.{piece}"));
+        assert_eq!(alice.put(&path, &large(1_000_000)).await.0, 200);
+    }
+    let (status, body) = alice.put(&global(&alice, "org.example.more"), &large(1_000_000)).await;
+    assert_eq!(status, 200, "32 MiB are a little more than 32 MB: {body}");
+    let (status, body) = alice.put(&global(&alice, "org.example.last"), &large(1_000_000)).await;
+    assert_eq!((status, errcode(&body)), (400, "M_TOO_LARGE"), "all together");
+    assert_eq!(alice.put(&global(&alice, "org.example.0"), &large(900_000)).await.0, 200, "less is always taken");
+    let room = alice.create_room(&json!({})).await;
+    let tag = format!("/_matrix/client/v3/user/{}/rooms/{}/tags/u.x", segment(&alice.id), segment(&room));
+    let (status, body) = alice.put(&tag, &large(5000)).await;
+    assert_eq!((status, errcode(&body)), (400, "M_TOO_LARGE"), "what a tag says");
+}
