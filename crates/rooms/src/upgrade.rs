@@ -65,7 +65,27 @@ impl Rooms {
             })
             .await?;
 
-        let new = self.found(founding(&old, user, profile, version.rules(), additional_creators, &legacy)?).await?;
+        let founding = founding(&old, user, profile, version.rules(), additional_creators, &legacy)?;
+        let (rooms, user) = (self.clone(), user.to_owned());
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let replace = async move {
+            // A receiver that has gone away no longer wants the answer.
+            drop(sender.send(rooms.replace(&old, &user, founding, &legacy).await));
+        };
+        // The client may go away meanwhile; a room that is half replaced is of no use to anybody.
+        self.0.world.executor.spawn("room upgrade", Box::pin(replace));
+        receiver.await.unwrap_or(Err(Error::Stopping))
+    }
+
+    /// The steps of an upgrade that change something.
+    async fn replace(
+        &self,
+        old: &Arc<Room>,
+        user: &UserId,
+        founding: Founding,
+        legacy: &Legacy,
+    ) -> Result<OwnedRoomId, Error> {
+        let new = self.found(founding).await?;
         let (from, to) = (old.no, new.no);
         self.0
             .store
@@ -76,7 +96,7 @@ impl Rooms {
             .await?;
         let tombstone = raw(&json!({ "body": "This room has been replaced", "replacement_room": new.id }))?;
         self.append(&old.id, NewEvent::state(user, "m.room.tombstone", "", tombstone)).await?;
-        self.close_down(&old, user, &legacy.levels).await?;
+        self.close_down(old, user, &legacy.levels).await?;
         Ok(new.id.clone())
     }
 
@@ -98,11 +118,11 @@ impl Rooms {
         let banned: Vec<_> =
             memberships::of_room_as(read, room.no, Membership::Ban, 1000)?.iter().map(|row| row.event).collect();
         let bans = self
-            .stored(read, room, &banned)?
+            .effective_all(read, &self.stored(read, room, &banned)?)?
             .iter()
-            .filter_map(|stored| {
-                let user = UserId::parse(stored.pdu.state_key()?).ok()?;
-                Some((user, serde_json::from_str(stored.pdu.content()).ok()?))
+            .filter_map(|pdu| {
+                let user = UserId::parse(pdu.state_key()?).ok()?;
+                Some((user, serde_json::from_str(pdu.content()).ok()?))
             })
             .collect();
         Ok(Legacy {
