@@ -168,6 +168,12 @@ impl Sessions {
         Ok(Authentication::Valid(session))
     }
 
+    /// Whether a session that was good when a request began still is: while it waited, its device may have been logged out.
+    pub async fn is_alive(&self, session: &Session) -> Result<bool, Error> {
+        let cached = self.cache().get(&session.access_hash).is_some();
+        Ok(cached || self.load(session.access_hash).await?.is_some())
+    }
+
     /// Notes that the session has just been used, from that address. Written down seldom and in batches.
     pub fn seen(&self, session: &Session, ip: Option<IpAddr>) {
         self.0.last_seen.note(session.user_no, &session.device_id, ip);

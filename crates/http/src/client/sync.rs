@@ -84,5 +84,9 @@ async fn sync(
         },
     };
     let answer = state.sync.sync(request).await?;
+    // A device that was logged out while it waited learns nothing more.
+    if query.timeout > 0 && !state.users.sessions().is_alive(&caller.session).await? {
+        return Err(Error::unknown_token(false));
+    }
     Ok(([(header::CONTENT_TYPE, "application/json")], answer).into_response())
 }

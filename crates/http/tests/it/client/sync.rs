@@ -247,6 +247,19 @@ async fn without_a_timeout_it_answers_at_once_and_with_one_it_waits() {
 }
 
 #[tokio::test]
+async fn a_device_that_is_logged_out_while_it_waits_learns_nothing_more() {
+    let (server, alice, bob, room) = two().await;
+    let phone = server.log_in(&bob).await;
+    let path = format!("/_matrix/client/v3/sync?timeout=20000&{}", next(&phone.sync(None).await));
+    let (waited, ()) = tokio::join!(phone.get(&path), async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        assert_eq!(phone.post("/_matrix/client/v3/logout", &json!({})).await.0, 200);
+        alice.send(&room, "not for the phone").await;
+    });
+    assert_eq!((waited.0, &waited.1["errcode"]), (401, &json!("M_UNKNOWN_TOKEN")));
+}
+
+#[tokio::test]
 async fn a_redacted_event_is_shown_redacted_with_the_reason() {
     let (_server, alice, bob, room) = two().await;
     let since = bob.sync(None).await;
