@@ -180,7 +180,8 @@ fn built() -> Result<PathBuf, String> {
 
 /// Where cargo builds.
 fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| crate::root().join("target"), |set| Path::new(&set).to_path_buf())
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| crate::root().join("target"), |set| Path::new(&set).to_path_buf())
 }
 
 fn finish(command: &mut Command) -> Result<(), String> {

@@ -1,12 +1,26 @@
 //! The log: what changed, in the order in which it was committed.
 
-use crate::{Entry, Error, EventNo, Generation, Position, Read, RoomNo, Row, UserNo, params, statements};
+use std::time::Duration;
+
+use roost_world::{Stop, World};
+
+use crate::{Entry, Error, EventNo, Generation, Position, Read, RoomNo, Row, Store, Tx, UserNo, params, statements};
 
 statements! {
     HEAD = "SELECT position, generation, horizon FROM log_head";
     SINCE = "SELECT position, kind, room_no, user_no, item_no, detail FROM log \
              WHERE position > $1 ORDER BY position LIMIT $2";
+    SLOWEST = "SELECT CAST(min(position) AS BIGINT) FROM cursors WHERE generation = $1";
+    FORGET = "DELETE FROM log WHERE position <= $1";
+    RAISE = "UPDATE log_head SET horizon = $1 WHERE horizon < $1";
 }
+
+/// Lines of the log that are kept: whoever follows it from further back starts anew from the tables.
+pub const KEPT: i64 = 1_000_000;
+/// Lines removed by one write, so that it is short.
+const STEP: i64 = 5_000;
+/// How often there is a look for lines to remove.
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// What a user is to a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -254,6 +268,37 @@ pub fn since(read: &Read<'_>, position: Position, limit: u32) -> Result<Since, E
         _ => frontier.max(position),
     };
     Ok(Since::Changes { entries, position })
+}
+
+/// Removes the oldest lines beyond the newest `keep`, at most [`STEP`] of them, and never what a saved cursor has yet to
+/// read. Returns how many it removed.
+pub(crate) fn compact(tx: &Tx<'_>, keep: i64) -> Result<u64, Error> {
+    let (frontier, generation, horizon) = head(tx)?;
+    let slowest: Option<i64> = tx.one(SLOWEST, params![generation], |row| row.get(0))?.flatten();
+    let until = (frontier.0 - keep).min(horizon.0 + STEP).min(slowest.unwrap_or(i64::MAX));
+    if until <= horizon.0 {
+        return Ok(0);
+    }
+    tx.execute(RAISE, params![until])?;
+    tx.execute(FORGET, params![until])
+}
+
+impl Store {
+    /// Keeps the log from growing without end: the newest [`KEPT`] lines stay. Runs until told to stop.
+    pub async fn compact_log(self, world: World, mut stop: Stop) {
+        loop {
+            match self.write(|tx| compact(tx, KEPT)).await {
+                // There may be more.
+                Ok(removed) if removed > 0 && !stop.is_set() => continue,
+                Ok(_) => (),
+                Err(error) => tracing::warn!(%error, "the log could not be compacted"),
+            }
+            tokio::select! {
+                () = stop.wait() => return,
+                () = world.clock.sleep(PAUSE) => (),
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Change, Entry, Slot, Step, UserNo, on_both_engines, testing::TestStore};
+use crate::{Change, Entry, Slot, Step, UserNo, cursors, on_both_engines, testing::TestStore};
 
 const PUT: &str = "INSERT INTO store_meta (name, value) VALUES ($1, $2)";
 const GET: &str = "SELECT value FROM store_meta WHERE name = $1";
@@ -19,6 +19,7 @@ on_both_engines![
     what_was_answered_is_there_after_opening_again,
     numbers_are_never_handed_out_twice,
     a_user_keeps_the_number_they_were_given,
+    the_log_keeps_its_newest_lines_and_what_a_cursor_has_yet_to_read,
 ];
 
 #[derive(Debug, PartialEq)]
@@ -241,4 +242,32 @@ async fn texts_sort_by_bytes_whatever_the_database_was_made_with() {
         let sorted: Vec<String> = store.read(|read| read.all(SORTED, params!["B"], |row| row.get(0))).await.unwrap();
         assert_eq!(sorted, ["_", "a", "ab", "é"]);
     }
+}
+
+async fn the_log_keeps_its_newest_lines_and_what_a_cursor_has_yet_to_read(store: TestStore) {
+    let generation = store.generation();
+    store
+        .write(move |tx| {
+            (0..10).for_each(|_| drop(tx.log(Change::Profile { user: UserNo(1) })));
+            let cursor = cursors::Cursor { generation, position: Position(4) };
+            cursors::advance(tx, "reader", None, cursor).map(drop)
+        })
+        .await
+        .unwrap();
+    // The cursor holds the last six, whatever else may go.
+    assert_eq!(store.write(|tx| log::compact(tx, 2)).await.unwrap(), 4);
+    assert_eq!(store.write(|tx| log::compact(tx, 2)).await.unwrap(), 0);
+    let since = |from| store.read(move |read| log::since(read, Position(from), 100));
+    assert_eq!(since(3).await.unwrap(), log::Since::Compacted);
+    assert!(matches!(since(4).await.unwrap(), log::Since::Changes { entries, .. } if entries.len() == 6));
+    store
+        .write(move |tx| {
+            let at = |position| cursors::Cursor { generation, position: Position(position) };
+            cursors::advance(tx, "reader", Some(at(4)), at(10)).map(drop)
+        })
+        .await
+        .unwrap();
+    assert_eq!(store.write(|tx| log::compact(tx, 2)).await.unwrap(), 4);
+    assert!(matches!(since(8).await.unwrap(), log::Since::Changes { entries, .. } if entries.len() == 2));
+    assert_eq!(store.frontier(), Position(10));
 }
