@@ -254,8 +254,7 @@ impl<T: DeserializeOwned> Attempt<T> {
                             proof.registration_token.or(session.proof.registration_token);
                     }
                     Err(why) => {
-                        session.failures += 1;
-                        keep(state, &id, &session);
+                        fail(state, &id);
                         return Err(failed(left(&session), ErrCode::Forbidden, why));
                     }
                 }
@@ -293,15 +292,20 @@ fn begin(state: &State, operation: &Operation, request: Map<String, Value>, byte
     (id, session)
 }
 
-/// Writes back what a step has changed, unless the session has ended meanwhile or has failed too often.
+/// Writes back what a step has proved, unless the session has ended meanwhile.
 fn keep(state: &State, id: &str, session: &Session) {
+    if let Some(known) = state.uia().lock().by_id.get_mut(id) {
+        *known = Session { failures: known.failures, ..session.clone() };
+    }
+}
+
+/// Counts a failed try, each of those that run beside each other, and ends a session that has failed too often.
+fn fail(state: &State, id: &str) {
     let mut sessions = state.uia().lock();
-    if session.failures >= MAX_FAILURES {
+    let Some(known) = sessions.by_id.get_mut(id) else { return };
+    known.failures += 1;
+    if known.failures >= MAX_FAILURES {
         sessions.remove(id);
-    } else if let Some(known) = sessions.by_id.get_mut(id) {
-        // Steps that run beside each other must not undo each other's failures.
-        let failures = known.failures.max(session.failures);
-        *known = Session { failures, ..session.clone() };
     }
 }
 

@@ -143,6 +143,22 @@ mod password {
     }
 
     #[tokio::test]
+    async fn tries_beside_each_other_count_one_by_one() {
+        let server = Server::with(|config| config.rate_limits.enabled = false).await;
+        let alice = server.register("alice").await;
+        let body = json!({ "new_password": "looking glass" });
+        let (_, offer) = alice.post(PASSWORD, &body).await;
+        let mut wrong = auth(&alice, &offer["session"]);
+        wrong["password"] = json!("wrong");
+        let body = json!({ "new_password": "looking glass", "auth": wrong });
+        let tries = futures_util::future::join_all((0..12).map(|_| alice.post(PASSWORD, &body))).await;
+        assert!(tries.iter().all(|(status, _)| *status == 401 || *status == 503));
+        let right = auth(&alice, &offer["session"]);
+        let (status, answer) = alice.post(PASSWORD, &json!({ "new_password": "looking glass", "auth": right })).await;
+        assert_eq!(status, 401, "the session has ended: {answer}");
+    }
+
+    #[tokio::test]
     async fn guessing_ends_a_session() {
         let server = Server::start().await;
         let alice = server.register("alice").await;
