@@ -56,12 +56,13 @@ impl Class {
         match path {
             "login" | "refresh" => Some(Self::Login),
             "register" => Some(Self::Registration),
-            "createRoom" | "join/{room_id_or_alias}" | "knock/{room_id_or_alias}" => Some(Self::Rooms),
             "user/{user_id}/account_data/{type}" | "user/{user_id}/rooms/{room_id}/account_data/{type}" => {
                 Some(Self::Sending)
             }
-            // A new name is written into every room that its user is in.
-            "profile/{user_id}/{key_name}" => Some(Self::Rooms),
+            // A new name in a profile is written into every room that its user is in.
+            "createRoom" | "join/{room_id_or_alias}" | "knock/{room_id_or_alias}" | "profile/{user_id}/{key_name}" => {
+                Some(Self::Rooms)
+            }
             "account/password"
             | "account/deactivate"
             | "delete_devices"

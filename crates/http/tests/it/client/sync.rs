@@ -252,7 +252,7 @@ async fn a_device_that_is_logged_out_while_it_waits_learns_nothing_more() {
     let phone = server.log_in(&bob).await;
     let path = format!("/_matrix/client/v3/sync?timeout=20000&{}", next(&phone.sync(None).await));
     let (waited, ()) = tokio::join!(phone.get(&path), async {
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        server.house().world.clock.sleep(std::time::Duration::from_millis(300)).await;
         assert_eq!(phone.post("/_matrix/client/v3/logout", &json!({})).await.0, 200);
         alice.send(&room, "not for the phone").await;
     });
