@@ -1,8 +1,4 @@
-use std::{
-    collections::{BTreeSet, HashSet},
-    sync::atomic::{AtomicBool, AtomicI64, Ordering},
-    time::Duration,
-};
+use std::collections::{BTreeSet, HashSet};
 
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
@@ -11,6 +7,8 @@ use crate::{
     on_both_engines,
     testing::{self, TestStore},
 };
+
+mod race;
 
 const ROOM: RoomNo = RoomNo(1);
 const NEW_ROOM: &str = "INSERT INTO rooms (room_no, room_id, version, revision, segment, idx, event_no, depth, joined, invited, published, created_at)
@@ -30,7 +28,6 @@ on_both_engines![
     the_cache_keeps_to_its_budget_and_what_fell_out_is_read_again,
     the_first_round_only_looks_and_the_second_deletes,
     a_plan_upon_what_was_reclaimed_is_refused,
-    reclamation_beside_writers_and_readers_takes_only_what_nobody_uses,
     a_snapshot_needs_its_room,
 ];
 
@@ -346,112 +343,4 @@ async fn a_plan_upon_what_was_reclaimed_is_refused(store: TestStore) {
 async fn a_snapshot_needs_its_room(store: TestStore) {
     let maps = StateMaps::open(&store, &testing::world(), 0).await.unwrap();
     assert!(matches!(apply(&store, &maps, None, vec![(1, Some(1))]).await, Err(Error::Inconsistent(_))));
-}
-
-/// Writers extend, branch and drop snapshots, readers hold pinned ones over many closures, and the reclaimer runs all the time.
-#[expect(clippy::too_many_lines, reason = "one scene")]
-async fn reclamation_beside_writers_and_readers_takes_only_what_nobody_uses(store: TestStore) {
-    let maps = open(&store).await;
-    let world = testing::world();
-    let known: Arc<std::sync::Mutex<Vec<(usize, Snapshot, Model)>>> = Arc::default();
-    let (stop, refused, held) =
-        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicI64::new(0)), Arc::new(AtomicI64::new(0)));
-    let (done, mut finished) = tokio::sync::mpsc::unbounded_channel();
-    for writer in 0..3_usize {
-        let (store, maps, known, refused, done) =
-            (store.clone(), maps.clone(), Arc::clone(&known), Arc::clone(&refused), done.clone());
-        let work = async move {
-            let mut runner = TestRunner::deterministic();
-            for turn in 0..60 {
-                let owner = turn * 3 + writer;
-                let steps = steps().new_tree(&mut runner).unwrap().current();
-                // A base that may be on its way out: the plan must then be refused, or keep it.
-                let base = {
-                    let known = known.lock().unwrap();
-                    let at = known.len().saturating_sub(1 + turn % 4);
-                    known.get(at).map(|(_, snapshot, model)| (snapshot.clone(), model.clone()))
-                };
-                let pinned = match &base {
-                    Some((base, _)) if turn % 2 == 0 => maps.pin(ROOM, base.no).await.unwrap(),
-                    _ => None,
-                };
-                let (from, model) = base.unzip();
-                let model = model_after(&model.unwrap_or_default(), &steps);
-                match apply_for(owner, &store, &maps, from, steps).await {
-                    Ok(snapshot) => known.lock().unwrap().push((owner, snapshot, model)),
-                    // Not pinned, its base may vanish before the plan is made or before it is written.
-                    Err(Error::Gone | Error::Inconsistent("a block of a state map is missing")) if pinned.is_none() => {
-                        refused.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Err(error) => panic!("{error}"),
-                }
-                let old = {
-                    let mut known = known.lock().unwrap();
-                    if known.len() > 4 { Some(known.remove(0)) } else { None }
-                };
-                if let Some((owner, old, _)) = old {
-                    forget_for(owner, &store, old.no).await;
-                }
-            }
-            done.send(()).unwrap();
-        };
-        world.executor.spawn("writer", Box::pin(work));
-    }
-    for reader in 0..2_usize {
-        let (store, maps, known, stop, held, done) =
-            (store.clone(), maps.clone(), Arc::clone(&known), Arc::clone(&stop), Arc::clone(&held), done.clone());
-        let clock = Arc::clone(&world.clock);
-        let work = async move {
-            while !stop.load(Ordering::Relaxed) {
-                let chosen = known.lock().unwrap().get(reader).cloned();
-                let pinned = match &chosen {
-                    Some((_, snapshot, _)) => maps.pin(ROOM, snapshot.no).await.unwrap(),
-                    None => None,
-                };
-                let (Some(pinned), Some((_, _, model))) = (pinned, chosen) else {
-                    clock.sleep(Duration::from_millis(1)).await;
-                    continue;
-                };
-                // Without a cache of its own, so that every block has to be there.
-                let cold = StateMaps::open(&store, &testing::world(), 0).await.unwrap();
-                for _ in 0..3 {
-                    assert_eq!(all(&store, &cold, &pinned).await.unwrap(), model);
-                    clock.sleep(Duration::from_millis(5)).await;
-                }
-                held.fetch_add(1, Ordering::Relaxed);
-            }
-            done.send(()).unwrap();
-        };
-        world.executor.spawn("reader", Box::pin(work));
-    }
-    drop(done);
-    let (mut reclaimer, mut sum, mut writers) = (reclaimer(&maps), 0, 3);
-    loop {
-        sum += reclaimer.room(ROOM).await.unwrap().snapshots;
-        while let Ok(()) = finished.try_recv() {
-            writers -= 1;
-        }
-        if writers == 0 {
-            stop.store(true, Ordering::Relaxed);
-        }
-        if finished.is_closed() && finished.is_empty() {
-            break;
-        }
-        world.clock.sleep(Duration::from_millis(2)).await;
-    }
-    // A task that panicked sent nothing.
-    assert_eq!(writers, -2, "a writer or a reader failed");
-    assert!(sum > 50, "only {sum} snapshots were reclaimed");
-    assert!(held.load(Ordering::Relaxed) > 0, "nobody read");
-    let left = known.lock().unwrap().clone();
-    let cold = StateMaps::open(&store, &testing::world(), 0).await.unwrap();
-    for (_, snapshot, model) in &left {
-        assert_eq!(all(&store, &cold, snapshot).await.unwrap(), *model);
-    }
-    for (owner, snapshot, _) in &left {
-        forget_for(*owner, &store, snapshot.no).await;
-    }
-    reclaimer.room(ROOM).await.unwrap();
-    reclaimer.room(ROOM).await.unwrap();
-    assert_eq!((count(&store, COUNT_BLOCKS).await, count(&store, COUNT_SNAPSHOTS).await), (0, 0));
 }
