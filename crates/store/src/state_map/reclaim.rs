@@ -129,14 +129,18 @@ impl Reclaimer {
     /// Goes over all rooms once, or until it is told to stop.
     pub async fn round(&mut self, stop: &Stop) -> Result<Reclaimed, Error> {
         let (mut sum, mut last) = (Reclaimed::default(), i64::MIN);
+        let mut rooms = HashSet::new();
         while !stop.is_set() {
             let next = self.maps.0.store.read(move |read| read.one(NEXT_ROOM, params![last], |row| row.get(0))).await?;
             let Some(room) = next.flatten() else { break };
             last = room;
+            rooms.insert(RoomNo(room));
             let found = self.room(RoomNo(room)).await?;
             sum.snapshots += found.snapshots;
             sum.blocks += found.blocks;
         }
+        // Rooms that are gone, or, when stopped, not reached: those are looked at anew.
+        self.idle.retain(|room, _| rooms.contains(room));
         Ok(sum)
     }
 

@@ -46,13 +46,27 @@ async fn what_is_referred_to_again_after_the_last_look_is_spared(store: TestStor
 
 async fn what_a_snapshot_shares_that_came_after_the_last_look_is_spared(store: TestStore) {
     let maps = open(&store).await;
-    let base = apply(&store, &maps, None, (1..2000).map(|key| (key, Some(key))).collect()).await.unwrap();
-    forget(&store, base.no).await;
-    let mut reclaimer = reclaimer(&maps);
+    late(&store, &maps, &store, &maps).await;
+}
+
+#[tokio::test]
+async fn what_a_snapshot_shares_that_another_node_has_not_committed_yet_is_spared() {
+    let Some(store) = TestStore::postgres().await else { return };
+    let maps = open(&store).await;
+    let other = store.scratch.open().await;
+    let others_maps = StateMaps::open(&other, &testing::world(), 1 << 20).await.unwrap();
+    late(&store, &maps, &other, &others_maps).await;
+}
+
+/// A snapshot is written and not yet committed while the one that it builds upon is chosen and swept.
+async fn late(store: &Store, maps: &StateMaps, writing: &Store, writers_maps: &StateMaps) {
+    let base = apply(store, maps, None, (1..2000).map(|key| (key, Some(key))).collect()).await.unwrap();
+    forget(store, base.no).await;
+    let mut reclaimer = reclaimer(maps);
     reclaimer.room(ROOM).await.unwrap();
-    let (mut planner, from) = (maps.planner(ROOM), base.clone());
+    let (mut planner, from) = (writers_maps.planner(ROOM), base.clone());
     let steps: Steps = (1..20).map(|key| (key, Some(-key))).collect();
-    let (planner, snapshot) = store
+    let (planner, snapshot) = writing
         .read(move |read| {
             let snapshot = planner.apply(read, Some(&from), &numbers(&steps))?;
             Ok::<_, Error>((planner, snapshot))
@@ -62,16 +76,17 @@ async fn what_a_snapshot_shares_that_came_after_the_last_look_is_spared(store: T
     let plan = planner.finish().await.unwrap();
     let snapshot = plan.snapshot(&snapshot);
     let no = snapshot.no;
-    // Holds the writer while the reclaimer looks, so that its sweep comes right after.
-    let (begun, began) = std::sync::mpsc::channel();
-    let written = store.write(move |tx| {
-        begun.send(()).unwrap_or_default();
-        std::thread::sleep(Duration::from_millis(300));
+    // Not committed while the reclaimer looks; its sweep has to wait.
+    let (begun, heard) = std::sync::mpsc::channel();
+    let written = writing.write(move |tx| {
         plan.write(tx)?;
-        tx.execute(REFER, params![&reference(no, 0)])
+        tx.execute(REFER, params![&reference(no, 0)])?;
+        begun.send(()).unwrap_or_default();
+        std::thread::sleep(Duration::from_millis(500));
+        Ok::<_, Error>(())
     });
     let swept = async {
-        while began.try_recv().is_err() {
+        while heard.try_recv().is_err() {
             tokio::task::yield_now().await;
         }
         reclaimer.room(ROOM).await
@@ -79,8 +94,8 @@ async fn what_a_snapshot_shares_that_came_after_the_last_look_is_spared(store: T
     let (written, swept) = tokio::join!(written, swept);
     written.unwrap();
     assert_eq!(swept.unwrap().snapshots, 1);
-    let cold = StateMaps::open(&store, &testing::world(), 0).await.unwrap();
-    assert_eq!(all(&store, &cold, &snapshot).await.unwrap().len(), 1999);
+    let cold = StateMaps::open(store, &testing::world(), 0).await.unwrap();
+    assert_eq!(all(store, &cold, &snapshot).await.unwrap().len(), 1999);
     assert!(maps.pin(ROOM, base.no).await.unwrap().is_none());
 }
 
