@@ -63,8 +63,11 @@ async fn joined_members(
 ) -> Result<AxumJson<Value>, Error> {
     let mut joined = Map::new();
     for (user, profile) in state.rooms.joined_members(&room_id, &caller.user_id).await? {
-        joined
-            .insert(user.to_string(), json!({ "display_name": profile.displayname, "avatar_url": profile.avatar_url }));
+        // Who has no name or no avatar has no such member: `null` is not what the schema allows.
+        let members = [("display_name", profile.displayname), ("avatar_url", profile.avatar_url)];
+        let members: Map<_, _> =
+            members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), Value::from(value?)))).collect();
+        joined.insert(user.to_string(), Value::Object(members));
     }
     Ok(AxumJson(json!({ "joined": joined })))
 }

@@ -71,6 +71,7 @@ async fn joined_members_are_told_to_members_with_their_profiles() {
     let joined = good(alice.get(&path).await);
     assert_eq!(joined["joined"][&bob.id], json!({ "display_name": "Bob", "avatar_url": "mxc://localhost/b" }));
     assert_eq!(joined["joined"].as_object().unwrap().len(), 2);
+    assert_eq!(joined["joined"][&alice.id].get("avatar_url"), None, "an avatar that is not there is left out");
     bob.leave(&room).await;
     refused(bob.get(&path).await, 403, "M_FORBIDDEN");
 }
