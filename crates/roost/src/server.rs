@@ -82,9 +82,6 @@ impl Server {
         let connections = Connections::new(world, &config.http, house.workers.stop_signal());
         let addresses = bound.iter().map(|(bound, _)| bound.address()).collect();
         let urls = bound.iter().map(|(bound, _)| bound.url()).collect();
-        for (bound, families) in bound {
-            connections.serve(bound, roost_http::router(state.clone(), &families));
-        }
         let path = socket_path(data_dir.path());
         match socket::open(&path) {
             Ok(listener) => {
@@ -93,6 +90,10 @@ impl Server {
             }
             // A path can be too long for a socket; the server is of use without it.
             Err(error) => tracing::warn!(%error, path = %path.display(), "commands can not reach this server"),
+        }
+        // Last, since whoever is answered takes the server for ready, commands included.
+        for (bound, families) in bound {
+            connections.serve(bound, roost_http::router(state.clone(), &families));
         }
         Ok(Self { house, connections, addresses, urls, data_dir })
     }
