@@ -3,6 +3,5 @@
 #![expect(clippy::disallowed_methods, reason = "tests run on the real clock and the test's own runtime")]
 
 mod house;
-mod measure;
 mod model;
 mod waiting;
