@@ -103,7 +103,7 @@ fn postgres() -> Result<(), String> {
 fn endpoints() -> Result<(), String> {
     script("install-test-tools", &["python"])?;
     let binary = built()?;
-    finish(Command::new(crate::root().join("conformance/run")).arg("endpoints").env("ROOST_BINARY", binary))
+    finish(Command::new(crate::root().join("conformance/endpoints.py")).arg("--server").arg(binary))
 }
 
 /// Two client SDKs of other people, through the built binary, on both engines.
