@@ -177,7 +177,7 @@ pub(super) fn edit(draft: &mut impl Draft, root: i64, changes: &[(i64, Option<i6
     let mut level = 0;
     loop {
         let old = top.is_some_and(|top| level <= top).then_some(root);
-        changes = edit_level(draft, old, level, &changes)?;
+        changes = edit_level(draft, old, level, top == Some(level), &changes)?;
         if changes.is_empty() {
             return Ok(root);
         }
@@ -279,8 +279,15 @@ fn merge(
     }
 }
 
-/// Changes one level, and answers what that changes in the level above.
-fn edit_level(draft: &mut impl Draft, root: Option<i64>, level: u8, changes: &[Change]) -> Result<Vec<Change>, Error> {
+/// Changes one level, and answers what that changes in the level above. Over the level that was the top there is nothing
+/// yet: with `whole` the answer names blocks that stayed the same, too.
+fn edit_level(
+    draft: &mut impl Draft,
+    root: Option<i64>,
+    level: u8,
+    whole: bool,
+    changes: &[Change],
+) -> Result<Vec<Change>, Error> {
     let mut above = BTreeMap::new();
     let mut changes = changes.iter().copied().peekable();
     while let Some((key, value)) = changes.peek().copied() {
@@ -309,11 +316,11 @@ fn edit_level(draft: &mut impl Draft, root: Option<i64>, level: u8, changes: &[C
         above.extend(old.keys().map(|first| (*first, None)));
         for items in cutter.finish() {
             let Some((first, _)) = items.first().copied() else { continue };
-            if old.get(&first).is_some_and(|(_, block)| block.items == items) {
-                above.remove(&first);
-            } else {
-                above.insert(first, Some(draft.add(Block { level, items })));
-            }
+            match old.get(&first).filter(|(_, block)| block.items == items) {
+                Some((number, _)) if whole => above.insert(first, Some(*number)),
+                Some(_) => above.remove(&first),
+                None => above.insert(first, Some(draft.add(Block { level, items }))),
+            };
         }
     }
     Ok(above.into_iter().collect())

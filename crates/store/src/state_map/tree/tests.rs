@@ -103,6 +103,23 @@ proptest! {
     }
 }
 
+/// Some keys begin a block after fewer than the most items: the old root is then one of the new blocks, as it was.
+#[test]
+fn a_tree_grows_above_a_root_that_stays_as_it_was() {
+    let mut kept = 0;
+    for key in 1000..1500 {
+        let mut memory = Memory::default();
+        let small = memory.build(&BTreeMap::from([(key, 7)]));
+        let more: Vec<_> = (0..).take(SMALLEST).map(|key| (key, Some(1))).collect();
+        let grown = edit(&mut memory, small, &more).unwrap();
+        assert_eq!(memory.all(grown).last(), Some(&(key, 7)));
+        assert_eq!(memory.all(grown).len(), SMALLEST + 1);
+        let block = &memory.blocks[&grown];
+        kept += usize::from(block.level == 1 && block.items.last() == Some(&(key, small)));
+    }
+    assert!(kept > 0, "no key has shown the case");
+}
+
 #[test]
 fn a_change_of_a_large_map_writes_one_block_of_each_level_and_a_new_key_a_few() {
     let mut memory = Memory::default();
