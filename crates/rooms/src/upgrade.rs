@@ -87,6 +87,9 @@ impl Rooms {
     ) -> Result<OwnedRoomId, Error> {
         let new = self.found(founding).await?;
         let (from, to) = (old.no, new.no);
+        // First the tombstone: should the process end here, it leads everybody on, from the aliases too.
+        let tombstone = raw(&json!({ "body": "This room has been replaced", "replacement_room": new.id }))?;
+        self.append(&old.id, NewEvent::state(user, "m.room.tombstone", "", tombstone)).await?;
         self.0
             .store
             .write(move |tx| {
@@ -94,8 +97,6 @@ impl Rooms {
                 Ok::<_, Error>(rooms::publish(tx, from, false)?)
             })
             .await?;
-        let tombstone = raw(&json!({ "body": "This room has been replaced", "replacement_room": new.id }))?;
-        self.append(&old.id, NewEvent::state(user, "m.room.tombstone", "", tombstone)).await?;
         self.close_down(old, user, &legacy.levels).await?;
         Ok(new.id.clone())
     }
