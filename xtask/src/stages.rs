@@ -35,6 +35,9 @@ pub(crate) fn run(wanted: &[&str]) -> Result<(), String> {
     if let Some(unknown) = wanted.iter().find(|wanted| !names().contains(wanted)) {
         return Err(format!("no stage is called {unknown}; there are: {}", names().join(", ")));
     }
+    if let Some(seed) = seed() {
+        println!("property tests draw from {SEED}={seed}, the commit's; set it to draw from another");
+    }
     let mut report = Vec::new();
     let mut failed = 0;
     for stage in STAGES.iter().filter(|stage| wanted.is_empty() || wanted.contains(&stage.name)) {
@@ -176,8 +179,25 @@ fn target() -> PathBuf {
         .map_or_else(|| crate::root().join("target"), |set| Path::new(&set).to_path_buf())
 }
 
+/// What property tests draw from.
+const SEED: &str = "PROPTEST_RNG_SEED";
+
+/// The seed of property tests, unless the caller has chosen one: that of the commit. So the same commit always has the same
+/// cases, and a failure can be had again, while each new commit looks at others.
+fn seed() -> Option<String> {
+    if std::env::var_os(SEED).is_some() {
+        return None;
+    }
+    let head = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(crate::root()).output().ok()?;
+    let head = String::from_utf8(head.stdout).ok()?;
+    Some(u64::from_str_radix(head.get(..16)?, 16).ok()?.to_string())
+}
+
 fn finish(command: &mut Command) -> Result<(), String> {
     command.current_dir(crate::root()).env("CARGO_TARGET_DIR", target());
+    if let Some(seed) = seed() {
+        command.env(SEED, seed);
+    }
     let status = command.status().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
     if status.success() { Ok(()) } else { Err(format!("{} ended with {status}", command.get_program().display())) }
 }
