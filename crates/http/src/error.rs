@@ -174,7 +174,7 @@ impl From<roost_rooms::Error> for Error {
         let text = error.to_string();
         let (status, errcode) = match error {
             E::Store(_) | E::Damaged(_) => return Self::internal(error),
-            E::Stopping => return Self::unavailable(text),
+            E::Stopping | E::Contended => return Self::unavailable(text),
             E::UnknownRoom | E::NotFound(_) => (StatusCode::NOT_FOUND, ErrCode::NotFound),
             E::Forbidden(_) => (StatusCode::FORBIDDEN, ErrCode::Forbidden),
             E::InviteBlocked(_) => (StatusCode::FORBIDDEN, ErrCode::InviteBlocked),

@@ -16,13 +16,20 @@ use std::{
 };
 
 use roost_matrix::ids::OwnedEventId;
-use roost_store::{EventNo, Position, Read, RoomNo, Sequence, Tx, rooms, transactions::TransactionKey};
+use roost_store::{
+    EventNo, Position, Read, RoomNo, Sequence, Slot, Tx, rooms, state_map::Numbers, transactions::TransactionKey,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     Error, Room, Rooms,
     commit::{Found, Needs, NotCommitted, Plan},
     head::{Built, Head, Step, Wanted},
+    receive::{
+        Bundle, Outcome,
+        judge::{Judged, Verdict},
+    },
+    surround::{Keys, surround},
 };
 
 /// What an append led to.
@@ -37,15 +44,25 @@ pub struct Appended {
 
 type Answer = Result<Appended, Error>;
 
-pub(crate) struct Job {
-    wanted: Wanted,
-    answer: oneshot::Sender<Answer>,
+type Verdicts = Result<Vec<Outcome>, Error>;
+
+pub(crate) enum Job {
+    /// An event of this server.
+    Append(Box<Wanted>, oneshot::Sender<Answer>),
+    /// Events of other servers.
+    Receive(Arc<Bundle>, oneshot::Sender<Verdicts>),
 }
 
 /// The open doors.
 #[derive(Debug, Default)]
 pub(crate) struct Doors(Mutex<HashMap<RoomNo, mpsc::Sender<Job>>>);
 
+/// How often the last resort is tried: each time but the last, state keys came to be needed that had no numbers yet.
+const LOCKED_TRIES: usize = 8;
+/// How often the head may be lost to others while a bundle of received events is put into the graph.
+const MAX_LOST: usize = 100;
+/// Blocks of state that a change writes at most: three for each level, of which a hundred million keys have five, and then some.
+const BLOCKS: usize = 24;
 /// Keys of the state that a head keeps at most between batches.
 const MAX_KNOWN: usize = 1024;
 
@@ -53,16 +70,26 @@ impl Rooms {
     /// Hands a request to the room's appender and waits until it is committed or refused.
     pub(crate) async fn enqueue(&self, room: &Arc<Room>, wanted: Wanted) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let mut job = Job { wanted, answer };
+        self.bring(room, Job::Append(Box::new(wanted), answer)).await;
+        answered.await.unwrap_or(Err(Error::Stopping))
+    }
+
+    /// Hands events of other servers to the room's appender and waits until they are committed.
+    pub(crate) async fn enqueue_received(&self, room: &Arc<Room>, bundle: Arc<Bundle>) -> Verdicts {
+        let (answer, answered) = oneshot::channel();
+        self.bring(room, Job::Receive(bundle, answer)).await;
+        answered.await.unwrap_or(Err(Error::Stopping))
+    }
+
+    async fn bring(&self, room: &Arc<Room>, mut job: Job) {
         loop {
             let door = self.door(room);
             match door.send(job).await {
-                Ok(()) => break,
+                Ok(()) => return,
                 // It closed between our asking and our sending.
                 Err(mpsc::error::SendError(back)) => job = back,
             }
         }
-        answered.await.unwrap_or(Err(Error::Stopping))
     }
 
     fn door(&self, room: &Arc<Room>) -> mpsc::Sender<Job> {
@@ -103,12 +130,12 @@ struct Appender {
 #[derive(Default)]
 struct Batch {
     built: Vec<Built>,
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<Led>,
     /// What was sent under which transaction id, by this batch or before.
     sent: HashMap<TransactionKey, OwnedEventId>,
 }
 
-enum Outcome {
+enum Led {
     /// The event of this place in `built`.
     New(usize),
     Same(OwnedEventId),
@@ -150,18 +177,41 @@ impl Appender {
         true
     }
 
+    /// Requests that stand together are committed together; events of other servers by themselves.
     async fn append(&mut self, jobs: &mut Vec<Job>) {
         note_batch(jobs.len());
-        let (wanted, answers): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.wanted, job.answer)).unzip();
-        let wanted = Arc::new(wanted);
-        match self.commit(&wanted).await {
+        let (mut wanted, mut answers) = (Vec::new(), Vec::new());
+        for job in jobs.drain(..) {
+            match job {
+                Job::Append(one, answer) => {
+                    wanted.push(*one);
+                    answers.push(answer);
+                }
+                Job::Receive(bundle, answer) => {
+                    self.append_own(std::mem::take(&mut wanted), std::mem::take(&mut answers)).await;
+                    let verdicts = self.receive(&bundle).await;
+                    if verdicts.is_err() {
+                        self.head = None;
+                    }
+                    // Who no longer waits does not need an answer.
+                    drop(answer.send(verdicts));
+                }
+            }
+        }
+        self.append_own(wanted, answers).await;
+        if let Some(head) = self.head.as_mut().filter(|head| head.size() > MAX_KNOWN) {
+            head.shrink();
+        }
+    }
+
+    async fn append_own(&mut self, wanted: Vec<Wanted>, answers: Vec<oneshot::Sender<Answer>>) {
+        if wanted.is_empty() {
+            return;
+        }
+        match self.commit(&Arc::new(wanted)).await {
             Ok(outcomes) => {
                 for (answer, outcome) in answers.into_iter().zip(outcomes) {
-                    // Who no longer waits does not need an answer.
                     drop(answer.send(outcome));
-                }
-                if let Some(head) = self.head.as_mut().filter(|head| head.size() > MAX_KNOWN) {
-                    head.shrink();
                 }
             }
             Err(error) => {
@@ -177,26 +227,57 @@ impl Appender {
         let count = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
         let first = EventNo(self.rooms.0.store.take_numbers(Sequence::Event, count).await?);
         for _ in 0..self.rooms.0.options.tries {
-            let (plan, outcomes) = self.build(wanted, first).await?;
-            if plan.built.is_empty() {
-                return Ok(answers(&plan.built, outcomes, &[]));
+            let batch = self.build(wanted, first).await?;
+            if batch.built.is_empty() {
+                return Ok(answers(&[], batch.outcomes, &[]));
             }
-            let plan = Arc::new(plan);
-            let job = plan.clone();
-            match self.rooms.0.store.write(move |tx| job.write(tx)).await {
-                Ok(slots) => {
-                    self.committed(&plan);
-                    let positions: Vec<_> = slots.iter().map(roost_store::Slot::position).collect();
-                    return Ok(answers(&plan.built, outcomes, &positions));
-                }
-                Err(NotCommitted::Stale) => {
-                    metrics::counter!("roost_room_heads_lost").increment(1);
-                    self.head = None;
-                }
-                Err(NotCommitted::Error(error)) => return Err(error),
+            let plan = self.plan(batch.built).await?;
+            if let Some((plan, slots)) = self.write(plan).await? {
+                return Ok(answers(&plan.built, batch.outcomes, &slots));
             }
         }
         self.commit_locked(wanted, first).await
+    }
+
+    /// Works out the snapshots around the events on the head.
+    async fn plan(&mut self, mut built: Vec<Built>) -> Result<Plan, Error> {
+        let rooms = self.rooms.clone();
+        let Some(mut head) = self.head.take() else { return Err(Error::UnknownRoom) };
+        let keys = rooms.intern_state_keys(built.iter().map(|built| &built.stored.pdu)).await?;
+        let mut planner = rooms.0.states.planner(self.room.no);
+        let (mut head, built, planner) = rooms
+            .0
+            .store
+            .read(move |read| {
+                surround(read, &mut planner, &mut head, &mut built, &keys)?;
+                Ok::<_, Error>((head, built, planner))
+            })
+            .await?;
+        let states = planner.finish().await?;
+        let plan = Plan::new(self.room.no, &mut head, built, states, None, rooms.0.world.now_ms());
+        self.head = Some(head);
+        Ok(plan)
+    }
+
+    /// Commits a plan; `None`, and no head any more, when somebody else moved the head first.
+    async fn write(&mut self, plan: Plan) -> Result<Option<(Arc<Plan>, Vec<Option<Slot>>)>, Error> {
+        let plan = Arc::new(plan);
+        let job = plan.clone();
+        match self.rooms.0.store.write(move |tx| job.write(tx)).await {
+            Ok(slots) => {
+                self.committed(&plan);
+                Ok(Some((plan, slots)))
+            }
+            Err(NotCommitted::Stale) => {
+                metrics::counter!("roost_room_heads_lost").increment(1);
+                self.head = None;
+                Ok(None)
+            }
+            Err(NotCommitted::Error(error)) => {
+                self.head = None;
+                Err(error)
+            }
+        }
     }
 
     fn committed(&mut self, plan: &Plan) {
@@ -212,57 +293,143 @@ impl Appender {
     /// Builds and commits while nobody else can move the head. The signing is in the closure, which is why it is the
     /// last resort.
     async fn commit_locked(&mut self, wanted: &Arc<Vec<Wanted>>, first: EventNo) -> Result<Vec<Answer>, Error> {
-        let (rooms, room, job) = (self.rooms.clone(), self.room.clone(), wanted.clone());
-        let locked = move |tx: &Tx<'_>| {
-            rooms::lock(tx, room.no)?;
-            let mut head = rooms.load_head(tx, &room)?;
-            let (mut batch, mut needs) = Batch::start(&head, &job);
-            loop {
-                batch.learn(&mut head, rooms.find(tx, &room, &needs)?);
-                match batch.build(&rooms, &room, &mut head, &job, first) {
-                    Some(more) => needs = more,
-                    None => break,
+        for _ in 0..LOCKED_TRIES {
+            // What the closure can not do itself: give numbers to state keys, blocks and snapshots.
+            self.head = None;
+            let batch = self.build(wanted, first).await?;
+            let pdus: Vec<_> = batch.built.iter().map(|built| built.stored.pdu.clone()).collect();
+            let keys = self.rooms.intern_state_keys(pdus.iter()).await?;
+            let changes = keys.len();
+            let numbers = Numbers::take(&self.rooms.0.store, changes * BLOCKS, changes).await?;
+            let (rooms, room, job) = (self.rooms.clone(), self.room.clone(), wanted.clone());
+            let locked = move |tx: &Tx<'_>| locked(tx, &rooms, &room, &job, first, &keys, numbers);
+            // The head was built inside; the next batch reads it anew.
+            self.head = None;
+            match self.rooms.0.store.write(locked).await {
+                Ok((plan, outcomes, slots)) => {
+                    if let Some(plan) = &plan {
+                        self.committed(plan);
+                    }
+                    return Ok(answers(plan.as_ref().map_or(&[], |plan| &plan.built), outcomes, &slots));
+                }
+                // The state moved on meanwhile, and other keys are needed.
+                Err(NotCommitted::Stale) => {}
+                Err(NotCommitted::Error(error)) => return Err(error),
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    /// Judges events of other servers and puts them into the graph, in as many commits as it takes.
+    async fn receive(&mut self, bundle: &Arc<Bundle>) -> Verdicts {
+        let rooms = self.rooms.clone();
+        let names = Arc::new(rooms.intern_bundle(bundle).await?);
+        let mut outcomes = Vec::with_capacity(bundle.events.len());
+        let mut lost = 0;
+        while outcomes.len() < bundle.events.len() {
+            let head = self.take_head().await?;
+            let count = u32::try_from(bundle.outliers.len() + bundle.events.len()).map_err(|_| Error::TooLarge)?;
+            let first = EventNo(rooms.0.store.take_numbers(Sequence::Event, count).await?);
+            let (engine, room, work) = (rooms.clone(), self.room.clone(), bundle.clone());
+            let (names, done) = (names.clone(), outcomes.len());
+            let judging = move |read: &Read<'_>| engine.judge(read, &room, head, &work, done, &names, first);
+            let Judged { mut head, built, planner, verdicts, resets } = rooms.0.store.read(judging).await?;
+            if built.is_empty() && verdicts.is_empty() {
+                return Err(Error::Damaged("received events can not be judged".to_owned()));
+            }
+            let mut slots = Vec::new();
+            if built.is_empty() {
+                self.head = Some(head);
+            } else {
+                let states = planner.finish().await?;
+                let plan = Plan::new(self.room.no, &mut head, built, states, None, rooms.0.world.now_ms());
+                self.head = Some(head);
+                let Some((_, written)) = self.write(plan).await? else {
+                    lost += 1;
+                    if lost == MAX_LOST {
+                        return Err(Error::Contended);
+                    }
+                    continue;
+                };
+                slots = written;
+                for reset in resets {
+                    rooms.note_reset(&self.room, reset).await?;
                 }
             }
-            let plan = batch.plan(&room, &head);
-            let slots = if plan.1.built.is_empty() { Vec::new() } else { plan.1.write(tx)? };
-            Ok::<_, NotCommitted>((plan.1, plan.0, slots))
-        };
-        match self.rooms.0.store.write(move |tx| locked(tx)).await {
-            Ok((plan, outcomes, slots)) => {
-                // The head was built inside; the next batch reads it anew.
-                self.head = None;
-                self.committed(&plan);
-                let positions: Vec<_> = slots.iter().map(roost_store::Slot::position).collect();
-                Ok(answers(&plan.built, outcomes, &positions))
-            }
-            Err(NotCommitted::Stale) => Err(Error::Damaged("a locked head was moved".to_owned())),
-            Err(NotCommitted::Error(error)) => Err(error),
+            outcomes.extend(verdicts.into_iter().map(|verdict| match verdict {
+                Verdict::Accepted(at) => {
+                    let slot = slots.get(at).and_then(Option::as_ref);
+                    Outcome::Accepted(slot.and_then(Slot::position).unwrap_or(Position::START))
+                }
+                Verdict::Other(outcome) => outcome,
+            }));
         }
+        Ok(outcomes)
+    }
+
+    async fn take_head(&mut self) -> Result<Head, Error> {
+        if let Some(head) = self.head.take() {
+            return Ok(head);
+        }
+        let (rooms, room) = (self.rooms.clone(), self.room.clone());
+        self.rooms.0.store.read(move |read| rooms.load_head(read, &room)).await
     }
 
     /// Chains, authorises and signs on the head in memory, looking up what it lacks.
-    async fn build(&mut self, wanted: &Arc<Vec<Wanted>>, first: EventNo) -> Result<(Plan, Vec<Outcome>), Error> {
-        if self.head.is_none() {
-            let (rooms, room) = (self.rooms.clone(), self.room.clone());
-            self.head = Some(self.rooms.0.store.read(move |read| rooms.load_head(read, &room)).await?);
-        }
-        let Some(head) = &mut self.head else { return Err(Error::UnknownRoom) };
-        let (mut batch, mut needs) = Batch::start(head, wanted);
+    async fn build(&mut self, wanted: &Arc<Vec<Wanted>>, first: EventNo) -> Result<Batch, Error> {
+        let mut head = self.take_head().await?;
+        let (mut batch, mut needs) = Batch::start(&head, wanted);
         loop {
             if !needs.is_empty() {
                 let (rooms, room) = (self.rooms.clone(), self.room.clone());
                 let found = self.rooms.0.store.read(move |read| rooms.find(read, &room, &needs)).await?;
-                batch.learn(head, found);
+                batch.learn(&mut head, found);
             }
-            match batch.build(&self.rooms, &self.room, head, wanted, first) {
+            match batch.build(&self.rooms, &self.room, &mut head, wanted, first) {
                 Some(more) => needs = more,
                 None => break,
             }
         }
-        let (outcomes, plan) = batch.plan(&self.room, head);
-        Ok((plan, outcomes))
+        self.head = Some(head);
+        Ok(batch)
     }
+}
+
+/// What the last resort writes: the plan, unless there is nothing to write, what each request led to, the positions.
+type Locked = (Option<Arc<Plan>>, Vec<Led>, Vec<Option<Slot>>);
+
+fn locked(
+    tx: &Tx<'_>,
+    rooms: &Rooms,
+    room: &Arc<Room>,
+    wanted: &[Wanted],
+    first: EventNo,
+    keys: &Keys,
+    numbers: Numbers,
+) -> Result<Locked, NotCommitted> {
+    rooms::lock(tx, room.no)?;
+    let mut head = rooms.load_head(tx, room)?;
+    let (mut batch, mut needs) = Batch::start(&head, wanted);
+    loop {
+        batch.learn(&mut head, rooms.find(tx, room, &needs)?);
+        match batch.build(rooms, room, &mut head, wanted, first) {
+            Some(more) => needs = more,
+            None => break,
+        }
+    }
+    let Batch { mut built, outcomes, .. } = batch;
+    if built.is_empty() {
+        return Ok((None, outcomes, Vec::new()));
+    }
+    if built.iter().any(|built| !keys.has(&built.stored.pdu)) {
+        return Err(NotCommitted::Stale);
+    }
+    let mut planner = rooms.0.states.planner(room.no);
+    surround(tx, &mut planner, &mut head, &mut built, keys)?;
+    let states = planner.finish_with(numbers)?;
+    let plan = Arc::new(Plan::new(room.no, &mut head, built, states, None, rooms.0.world.now_ms()));
+    let slots = plan.write(tx)?;
+    Ok((Some(plan), outcomes, slots))
 }
 
 impl Batch {
@@ -295,7 +462,7 @@ impl Batch {
     ) -> Option<Needs> {
         while let Some(one) = wanted.get(self.outcomes.len()) {
             if let Some(event_id) = one.transaction.as_ref().and_then(|key| self.sent.get(key)) {
-                self.outcomes.push(Outcome::Same(event_id.clone()));
+                self.outcomes.push(Led::Same(event_id.clone()));
                 continue;
             }
             let no = EventNo(first.0.saturating_add(i64::try_from(self.outcomes.len()).unwrap_or(i64::MAX)));
@@ -305,36 +472,31 @@ impl Batch {
                         self.sent.insert(key.clone(), built.stored.pdu.event_id().to_owned());
                     }
                     self.built.push(*built);
-                    Outcome::New(self.built.len() - 1)
+                    Led::New(self.built.len() - 1)
                 }
-                Ok(Step::Same(event_id)) => Outcome::Same(event_id),
+                Ok(Step::Same(event_id)) => Led::Same(event_id),
                 Ok(Step::Missing(keys)) => return Some(Needs { keys, transactions: Vec::new() }),
-                Err(error) => Outcome::Refused(error),
+                Err(error) => Led::Refused(error),
             };
             self.outcomes.push(outcome);
         }
         None
     }
-
-    fn plan(self, room: &Room, head: &Head) -> (Vec<Outcome>, Plan) {
-        let plan = Plan { room: room.no, revision: head.revision, head: head.at, built: self.built, create: None };
-        (self.outcomes, plan)
-    }
 }
 
-fn answers(built: &[Built], outcomes: Vec<Outcome>, positions: &[Option<Position>]) -> Vec<Answer> {
+fn answers(built: &[Built], outcomes: Vec<Led>, slots: &[Option<Slot>]) -> Vec<Answer> {
     outcomes
         .into_iter()
         .map(|outcome| match outcome {
-            Outcome::New(at) => match built.get(at) {
+            Led::New(at) => match built.get(at) {
                 Some(built) => Ok(Appended {
                     event_id: built.stored.pdu.event_id().to_owned(),
-                    position: positions.get(at).copied().flatten(),
+                    position: slots.get(at).and_then(|slot| slot.as_ref()?.position()),
                 }),
                 None => Err(Error::Stopping),
             },
-            Outcome::Same(event_id) => Ok(Appended { event_id, position: None }),
-            Outcome::Refused(error) => Err(error),
+            Led::Same(event_id) => Ok(Appended { event_id, position: None }),
+            Led::Refused(error) => Err(error),
         })
         .collect()
 }
@@ -343,10 +505,15 @@ impl Rooms {
     /// The head as it is stored.
     pub(crate) fn load_head(&self, read: &Read<'_>, room: &Room) -> Result<Head, Error> {
         let row = rooms::by_no(read, room.no)?.ok_or(Error::UnknownRoom)?;
-        let tip = self.stored(read, room, &[row.head.event])?;
-        let tip =
-            tip.first().ok_or_else(|| Error::Damaged(format!("the last event of room {} is missing", room.id)))?;
-        Ok(Head::stored(&row, room.rules, tip.pdu.clone()))
+        let damaged = |what: &str| Error::Damaged(format!("room {}: {what}", room.id));
+        let tips = self.stored(read, room, &row.head.tips)?;
+        if tips.len() != row.head.tips.len() {
+            return Err(damaged("a tip of its graph is missing"));
+        }
+        let state = self.0.states.snapshot(read, room.no, row.head.state)?;
+        let state = state.ok_or_else(|| damaged("its state is missing"))?;
+        let tips = tips.into_iter().map(|tip| tip.pdu.clone()).collect();
+        Ok(Head::stored(row, room.rules, tips, Some(state)))
     }
 }
 

@@ -1,18 +1,22 @@
-//! What one commit writes: events, their places, the state they change, memberships, transaction ids.
+//! What one commit writes: events, their places, the states around them, what changes of the room's current state,
+//! memberships, transaction ids.
 
 use std::collections::{HashMap, HashSet};
 
 use roost_matrix::ids::OwnedEventId;
 use roost_store::{
-    Change, EventNo, Read, RoomNo, Slot, Tx, UserNo, aliases, events, memberships, rooms,
+    Change, EventNo, Read, RoomNo, Slot, Tx, UserNo, aliases,
+    events::{self, Place},
+    memberships, missing_events, rooms,
     state::{self, Change as StateChange},
-    timeline,
+    state_map, timeline,
     transactions::{self, TransactionKey},
 };
 
 use crate::{
     Error,
-    head::{Built, Fact, Key},
+    head::{Built, Fact, Head, Key, MemberChange, Redacts},
+    stored::OUTSIDE,
 };
 
 /// Events that belong together, and the head after them.
@@ -23,7 +27,11 @@ pub(crate) struct Plan {
     pub(crate) revision: i64,
     pub(crate) head: rooms::Head,
     pub(crate) built: Vec<Built>,
+    /// The snapshots around the events, where there are new ones.
+    pub(crate) states: state_map::Plan,
     pub(crate) create: Option<NewRoom>,
+    /// The time in milliseconds since the epoch.
+    pub(crate) now: i64,
 }
 
 /// What a new room has beside its events.
@@ -34,7 +42,6 @@ pub(crate) struct NewRoom {
     pub(crate) published: bool,
     pub(crate) creator: UserNo,
     pub(crate) alias: Option<String>,
-    pub(crate) now: i64,
 }
 
 /// Why a commit did not happen.
@@ -58,8 +65,30 @@ impl From<Error> for NotCommitted {
 }
 
 impl Plan {
-    /// Writes it, or refuses before the first change. The slots are the positions of the events.
-    pub(crate) fn write(&self, tx: &Tx<'_>) -> Result<Vec<Slot>, NotCommitted> {
+    /// Puts the final numbers of the snapshots in the place of the planner's.
+    pub(crate) fn new(
+        room: RoomNo,
+        head: &mut Head,
+        mut built: Vec<Built>,
+        states: state_map::Plan,
+        create: Option<NewRoom>,
+        now: u64,
+    ) -> Self {
+        for states_of in built.iter_mut().filter_map(|built| built.states.as_mut()) {
+            states_of.before = states.snapshot(&states_of.before);
+            states_of.after = states.snapshot(&states_of.after);
+        }
+        head.state = head.state.take().map(|state| states.snapshot(&state));
+        if let Some(state) = &head.state {
+            head.at.state = state.no;
+        }
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        Self { room, revision: head.revision, head: head.at.clone(), built, states, create, now }
+    }
+
+    /// Writes it, or refuses before the first change. The slots are the positions of the events; of those that have no
+    /// place in the history there is none.
+    pub(crate) fn write(&self, tx: &Tx<'_>) -> Result<Vec<Option<Slot>>, NotCommitted> {
         match &self.create {
             Some(new) => self.create(tx, new)?,
             None => {
@@ -68,44 +97,22 @@ impl Plan {
                 }
             }
         }
-
-        let rows: Vec<_> = self
-            .built
-            .iter()
-            .map(|built| events::NewRow {
-                event: built.stored.no,
-                event_id: built.stored.pdu.event_id().as_str(),
-                room: self.room,
-                segment: built.stored.segment,
-                idx: built.stored.idx,
-                replaces: built.stored.replaces,
-                device: built.stored.sent.as_ref().map(|sent| &*sent.device),
-                txn_id: built.stored.sent.as_ref().map(|sent| &*sent.txn_id),
-                json: built.stored.pdu.json(),
-            })
-            .collect();
-        events::insert(tx, &rows)?;
-
-        let changes: Vec<_> = self
-            .built
-            .iter()
-            .filter_map(|built| {
-                let pdu = &built.stored.pdu;
-                Some(StateChange {
-                    kind: pdu.kind(),
-                    state_key: pdu.state_key()?,
-                    idx: built.stored.idx,
-                    event: built.stored.no,
-                    word: built.word.as_deref(),
-                })
-            })
-            .collect();
-        if !changes.is_empty() {
-            state::change(tx, self.room, &changes)?;
-        }
+        self.states.write(tx).map_err(|error| match error {
+            roost_store::Error::Gone => NotCommitted::Stale,
+            error => error.into(),
+        })?;
+        self.events(tx)?;
+        self.line(tx)?;
         for built in &self.built {
-            if let Some(target) = built.redacts {
-                events::redact(tx, target, built.stored.no)?;
+            match &built.redacts {
+                Some(Redacts::Known(target)) => events::redact(tx, *target, built.stored.no, self.now)?,
+                Some(Redacts::Awaited(target)) => {
+                    events::await_target(tx, self.room, target.as_str(), built.stored.no)?;
+                }
+                None => {}
+            }
+            if let Some(redaction) = built.received.as_ref().and_then(|received| received.redacted_by) {
+                events::redact(tx, built.stored.no, redaction, self.now)?;
             }
         }
         let sent: Vec<_> = self
@@ -116,8 +123,7 @@ impl Plan {
         if !sent.is_empty() {
             transactions::insert(tx, self.room, &sent)?;
         }
-
-        let slots: Vec<Slot> = self.built.iter().map(|built| self.log(tx, built)).collect();
+        let slots: Vec<_> = self.built.iter().map(|built| self.log(tx, built)).collect();
         self.memberships(tx, &slots)?;
         Ok(slots)
     }
@@ -128,52 +134,135 @@ impl Plan {
         }
         if let Some(alias) = &new.alias {
             let taken = || Error::AliasTaken(alias.clone());
-            if aliases::resolve(tx, alias)?.is_some() || !aliases::insert(tx, alias, self.room, new.creator, new.now)? {
+            if aliases::resolve(tx, alias)?.is_some() || !aliases::insert(tx, alias, self.room, new.creator, self.now)?
+            {
                 return Err(taken().into());
             }
         }
-        rooms::insert(tx, self.room, &new.room_id, new.version, &self.head, new.published, new.now)?;
+        rooms::insert(tx, self.room, &new.room_id, new.version, &self.head, new.published, self.now)?;
         Ok(())
     }
 
-    fn log(&self, tx: &Tx<'_>, built: &Built) -> Slot {
-        let member = built.member.map(|change| (change.user, change.membership));
+    fn events(&self, tx: &Tx<'_>) -> Result<(), Error> {
+        let place = |built: &Built| Place {
+            idx: Some(built.stored.idx).filter(|idx| *idx != OUTSIDE),
+            standing: built.stored.standing,
+            before: built.states.as_ref().map(|states| states.before.no),
+            after: built.states.as_ref().map(|states| states.after.no),
+            merges: built.states.as_ref().is_some_and(|states| states.merges),
+            replaces: built.stored.replaces,
+        };
+        let was_outlier = |built: &&Built| built.received.as_ref().is_some_and(|received| received.was_outlier);
+        let rows: Vec<_> = self
+            .built
+            .iter()
+            .filter(|built| !was_outlier(built))
+            .map(|built| events::NewRow {
+                event: built.stored.no,
+                event_id: built.stored.pdu.event_id().as_str(),
+                room: self.room,
+                place: place(built),
+                device: built.stored.sent.as_ref().map(|sent| &*sent.device),
+                txn_id: built.stored.sent.as_ref().map(|sent| &*sent.txn_id),
+                json: built.stored.pdu.json(),
+            })
+            .collect();
+        events::insert(tx, &rows)?;
+        let places: Vec<_> =
+            self.built.iter().filter(was_outlier).map(|built| (built.stored.no, place(built))).collect();
+        events::put(tx, &places)?;
+
+        let received = || self.built.iter().filter_map(|built| Some((built, built.received.as_ref()?)));
+        let origins: Vec<_> = received().map(|(built, received)| (built.stored.no, &received.origin)).collect();
+        events::set_origins(tx, &origins)?;
+        let found: Vec<_> = received()
+            .filter(|(built, _)| built.states.is_some())
+            .map(|(built, _)| built.stored.pdu.event_id().as_str())
+            .collect();
+        if !found.is_empty() {
+            missing_events::found(tx, self.room, &found)?;
+        }
+        let edges: Vec<_> = received()
+            .flat_map(|(built, received)| {
+                let idx = Some(built.stored.idx).filter(|idx| *idx != OUTSIDE);
+                received.missing.iter().map(move |id| (id.as_str(), built.stored.no, idx))
+            })
+            .collect();
+        missing_events::insert(tx, self.room, &edges)?;
+        Ok(())
+    }
+
+    /// What changes of the current state.
+    fn line(&self, tx: &Tx<'_>) -> Result<(), Error> {
+        let changes: Vec<_> = self
+            .built
+            .iter()
+            .flat_map(|built| {
+                built.line.iter().map(|change| StateChange {
+                    kind: &change.kind,
+                    state_key: &change.state_key,
+                    idx: built.stored.idx,
+                    event: change.event,
+                    word: change.word.as_deref(),
+                })
+            })
+            .collect();
+        if !changes.is_empty() {
+            state::change(tx, self.room, &changes)?;
+        }
+        Ok(())
+    }
+
+    fn log(&self, tx: &Tx<'_>, built: &Built) -> Option<Slot> {
+        if built.stored.idx == OUTSIDE {
+            return None;
+        }
+        let own = |change: &MemberChange| (change.user, change.membership);
+        let (mut member, mut others) = (None, Vec::new());
+        for change in &built.line {
+            match (&change.member, change.event) {
+                (Some(change), Some(event)) if event == built.stored.no => member = Some(own(change)),
+                (Some(change), event) => others.push((own(change), event.unwrap_or(built.stored.no))),
+                (None, _) => {}
+            }
+        }
         let slot = tx.log(Change::Event { room: self.room, event: built.stored.no, member });
-        timeline::insert(tx, self.room, built.stored.segment, built.stored.idx, built.stored.no, &slot);
-        slot
+        timeline::insert(tx, self.room, built.stored.idx, built.stored.no, &slot);
+        // Where branches of the graph meet, memberships may change of which the event itself says nothing.
+        for ((user, membership), event) in others {
+            let _ = tx.log(Change::Membership { room: self.room, event, user, membership });
+        }
+        Some(slot)
     }
 
     /// Each member's row once, though a batch may hold several events about them: the membership is as of its
     /// beginning, the event is the latest.
-    fn memberships(&self, tx: &Tx<'_>, slots: &[Slot]) -> Result<(), Error> {
+    fn memberships(&self, tx: &Tx<'_>, slots: &[Option<Slot>]) -> Result<(), Error> {
         let mut last = HashMap::new();
         for (at, built) in self.built.iter().enumerate() {
-            if let Some(change) = built.member {
+            for change in &built.line {
+                let Some(member) = change.member else { continue };
                 let began =
-                    if change.changes { Some(at) } else { last.get(&change.user).and_then(|(_, began)| *began) };
-                last.insert(change.user, (at, began));
+                    if member.changes { Some(at) } else { last.get(&member.user).and_then(|(_, _, began)| *began) };
+                last.insert(member.user, (member, change.event.unwrap_or(built.stored.no), began));
             }
         }
         // Rows in the order of their keys, so that two nodes never wait for each other in a circle.
         let mut last: Vec<_> = last.into_iter().collect();
         last.sort_unstable_by_key(|(user, _)| *user);
-        for (user, (at, began)) in last {
-            let (Some(built), Some(change)) = (self.built.get(at), self.built.get(at).and_then(|built| built.member))
-            else {
-                continue;
-            };
-            match began.and_then(|began| Some((self.built.get(began)?, slots.get(began)?))) {
+        for (user, (member, event, began)) in last {
+            match began.and_then(|began| Some((self.built.get(began)?, slots.get(began)?.as_ref()?))) {
                 Some((began, slot)) => memberships::set(
                     tx,
                     user,
                     self.room,
-                    change.membership,
-                    built.stored.no,
+                    member.membership,
+                    event,
                     began.stored.idx,
-                    built.sender_no,
+                    member.sender,
                     slot,
                 ),
-                None => memberships::refresh(tx, user, self.room, built.stored.no, built.sender_no)?,
+                None => memberships::refresh(tx, user, self.room, event, member.sender)?,
             }
         }
         Ok(())

@@ -18,6 +18,7 @@ use crate::{
     head::{Head, Step, Wanted},
     members::member_content,
     send::raw,
+    surround::surround,
 };
 
 /// Ready-made combinations of join rules, history visibility and guest access.
@@ -195,20 +196,25 @@ impl Rooms {
         }
         let Some(id) = id else { return Err(Error::InvalidRoomState("it has no events".to_owned())) };
 
-        let plan = Arc::new(Plan {
-            room: no,
-            revision: 0,
-            head: head.at,
-            built,
-            create: Some(NewRoom {
-                room_id: id.to_string(),
-                version: rules.version.as_str(),
-                published: founding.published,
-                creator,
-                alias: founding.alias.clone(),
-                now: i64::try_from(now).unwrap_or(i64::MAX),
-            }),
-        });
+        let keys = self.intern_state_keys(built.iter().map(|built| &built.stored.pdu)).await?;
+        let mut planner = self.0.states.planner(no);
+        let (mut head, built, planner) = self
+            .0
+            .store
+            .read(move |read| {
+                surround(read, &mut planner, &mut head, &mut built, &keys)?;
+                Ok::<_, Error>((head, built, planner))
+            })
+            .await?;
+        let new = NewRoom {
+            room_id: id.to_string(),
+            version: rules.version.as_str(),
+            published: founding.published,
+            creator,
+            alias: founding.alias.clone(),
+        };
+        let states = planner.finish().await?;
+        let plan = Arc::new(Plan::new(no, &mut head, built, states, Some(new), now));
         let job = plan.clone();
         match self.0.store.write(move |tx| job.write(tx)).await {
             Ok(_) => {}

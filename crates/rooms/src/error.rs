@@ -47,6 +47,9 @@ pub enum Error {
     /// What is stored is not what this server would have stored.
     #[error("stored data is damaged: {0}")]
     Damaged(String),
+    /// Others keep writing to the room.
+    #[error("The room is too busy, try again")]
+    Contended,
     /// The server is stopping.
     #[error("The server is stopping")]
     Stopping,

@@ -12,11 +12,17 @@ use std::{
 
 use roost_matrix::{
     auth::{self, Checker, StateView, power::PowerLevels},
-    event::{Draft, Pdu, SealError},
+    event::{Draft, MAX_PREV_EVENTS, Pdu, SealError},
     ids::{OwnedEventId, OwnedUserId, RoomId, UserId},
     room_version::{EventIds, Rules},
 };
-use roost_store::{EventNo, Membership, RoomNo, UserNo, rooms, transactions::TransactionKey};
+use roost_store::{
+    EventNo, Membership, RoomNo, UserNo,
+    events::{Origin, Standing},
+    rooms,
+    state_map::Snapshot,
+    transactions::TransactionKey,
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -57,24 +63,79 @@ pub(crate) struct Fact {
     pub(crate) redacted: bool,
 }
 
-/// An event that was authorised and signed, and waits to be committed.
+/// An event that was judged, made here or received, and waits to be committed.
 #[derive(Clone, Debug)]
 pub(crate) struct Built {
     pub(crate) stored: Arc<Stored>,
-    pub(crate) sender_no: UserNo,
-    pub(crate) word: Option<String>,
-    pub(crate) member: Option<MemberChange>,
-    pub(crate) redacts: Option<EventNo>,
+    /// Of a state event: those that it cites in `auth_events`.
+    pub(crate) auth: Vec<EventNo>,
+    /// The state before it and after it; `None` for outliers.
+    pub(crate) states: Option<States>,
+    /// What it changes of the room's current state.
+    pub(crate) line: Vec<LineChange>,
+    pub(crate) redacts: Option<Redacts>,
     pub(crate) transaction: Option<TransactionKey>,
+    /// What only events of other servers have.
+    pub(crate) received: Option<Received>,
 }
 
-/// What a member event does.
+/// The state around an event.
+#[derive(Clone, Debug)]
+pub(crate) struct States {
+    pub(crate) before: Snapshot,
+    pub(crate) after: Snapshot,
+    /// Whether the state before it is not just what one other event left.
+    pub(crate) merges: bool,
+}
+
+/// What a redaction redacts.
+#[derive(Clone, Debug)]
+pub(crate) enum Redacts {
+    Known(EventNo),
+    Awaited(OwnedEventId),
+}
+
+/// What there is to note about an event of another server.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    pub(crate) origin: Origin,
+    /// Whether it was an outlier before.
+    pub(crate) was_outlier: bool,
+    /// Those of its `prev_events` that are not here.
+    pub(crate) missing: Vec<OwnedEventId>,
+    /// A redaction that came before it.
+    pub(crate) redacted_by: Option<EventNo>,
+}
+
+/// A change of the room's current state.
+#[derive(Clone, Debug)]
+pub(crate) struct LineChange {
+    pub(crate) kind: String,
+    pub(crate) state_key: String,
+    /// `None`: no longer set.
+    pub(crate) event: Option<EventNo>,
+    pub(crate) word: Option<String>,
+    pub(crate) member: Option<MemberChange>,
+}
+
+/// A membership after a change of the current state.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MemberChange {
     pub(crate) user: UserNo,
     pub(crate) membership: Membership,
+    pub(crate) sender: UserNo,
     /// Whether the membership is another one than before.
     pub(crate) changes: bool,
+}
+
+/// The part of a state event's content that visibility is decided by.
+pub(crate) fn word_of(pdu: &Pdu) -> Option<String> {
+    let words: Words<'_> = serde_json::from_str(pdu.content()).ok()?;
+    match (pdu.kind(), pdu.state_key()?) {
+        ("m.room.member", _) => words.membership.map(Into::into),
+        ("m.room.history_visibility", "") => words.history_visibility.map(Into::into),
+        _ => None,
+    }
 }
 
 /// A key of the state: event type and state key.
@@ -130,8 +191,10 @@ pub(crate) struct Head {
     pub(crate) at: rooms::Head,
     /// A room that is being created: what is not known of its state does not exist.
     is_new: bool,
-    /// The last event.
-    tip: Option<Pdu>,
+    /// The events of `at.tips`.
+    tips: Vec<Pdu>,
+    /// The snapshot of `at.state`; that number follows when it is committed.
+    pub(crate) state: Option<Snapshot>,
     known: Known,
     checker: Checker,
 }
@@ -158,22 +221,53 @@ fn same_json(a: &str, b: &str) -> bool {
 impl Head {
     /// Of a room whose create event is still to come.
     pub(crate) fn new_room(room: RoomNo, rules: &'static Rules) -> Self {
-        let at = rooms::Head { segment: 0, idx: 0, event: EventNo(0), depth: 0, joined: 0, invited: 0 };
         Self {
             room,
             rules,
             revision: 0,
-            at,
+            at: rooms::Head::EMPTY,
             is_new: true,
-            tip: None,
+            tips: Vec::new(),
+            state: None,
             known: Known::default(),
             checker: Checker::default(),
         }
     }
 
     /// Of a room as it is stored.
-    pub(crate) fn stored(row: &rooms::RoomRow, rules: &'static Rules, tip: Pdu) -> Self {
-        Self { revision: row.revision, at: row.head, is_new: false, tip: Some(tip), ..Self::new_room(row.room, rules) }
+    pub(crate) fn stored(row: rooms::RoomRow, rules: &'static Rules, tips: Vec<Pdu>, state: Option<Snapshot>) -> Self {
+        Self { revision: row.revision, at: row.head, is_new: false, tips, state, ..Self::new_room(row.room, rules) }
+    }
+
+    /// Whether the room is still to be created.
+    pub(crate) fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Forgets one key of the state; it is read again as needed.
+    pub(crate) fn forget(&mut self, kind: &str, state_key: &str) {
+        if let Some(keys) = self.known.0.get_mut(kind) {
+            keys.remove(state_key);
+        }
+    }
+
+    /// Puts other tips in place of the present ones.
+    pub(crate) fn set_tips(&mut self, tips: Vec<(EventNo, Pdu)>) {
+        let depth = tips.iter().map(|(_, pdu)| pdu.depth()).max().unwrap_or(0);
+        self.at.depth = i64::try_from(depth).unwrap_or(i64::MAX);
+        (self.at.tips, self.tips) = tips.into_iter().unzip();
+    }
+
+    /// The forward extremities.
+    pub(crate) fn tips(&self) -> impl Iterator<Item = (EventNo, &Pdu)> {
+        self.at.tips.iter().copied().zip(&self.tips)
+    }
+
+    /// Counts members once a membership has become another one.
+    pub(crate) fn count(&mut self, before: Option<Membership>, after: Option<Membership>) {
+        let count = |of| i64::from(after == Some(of)) - i64::from(before == Some(of));
+        self.at.joined += count(Membership::Join);
+        self.at.invited += count(Membership::Invite);
     }
 
     /// What a key of the state is at the head; `None` for "not set".
@@ -265,7 +359,7 @@ impl Head {
             return Ok(Step::Same(fact.stored.pdu.event_id().to_owned()));
         }
 
-        let pdu = self.seal(identity, room_id, wanted)?;
+        let (pdu, auth) = self.seal(identity, room_id, wanted)?;
         let view = View { known: &self.known, missing: RefCell::default() };
         let verdict = self.checker.check(&pdu, &view);
         if !self.is_new {
@@ -278,18 +372,24 @@ impl Head {
         if let Some(target) = &wanted.redacts {
             self.may_redact(&wanted.sender, target)?;
         }
-        Ok(Step::Built(Box::new(self.put(no, pdu, wanted, replaced.as_ref()))))
+        Ok(Step::Built(Box::new(self.put(no, pdu, auth, wanted, replaced.as_ref()))))
     }
 
-    fn seal(&self, identity: &Identity, room_id: Option<&RoomId>, wanted: &Wanted) -> Result<Pdu, Error> {
-        let mut auth_events = Vec::new();
+    fn seal(
+        &self,
+        identity: &Identity,
+        room_id: Option<&RoomId>,
+        wanted: &Wanted,
+    ) -> Result<(Pdu, Vec<EventNo>), Error> {
+        let (mut auth_events, mut auth) = (Vec::new(), Vec::new());
         let mut reference_hashes = Vec::new();
         let mut cite = |pdu: &Pdu| {
             if self.rules.event_ids == EventIds::Chosen {
                 reference_hashes.push((pdu.event_id().to_owned(), pdu.reference_hash()));
             }
         };
-        self.tip.iter().for_each(&mut cite);
+        let prev_events = self.tips.get(..MAX_PREV_EVENTS.min(self.tips.len())).unwrap_or_default();
+        prev_events.iter().for_each(&mut cite);
         for (kind, state_key) in auth::auth_types(
             self.rules,
             &wanted.kind,
@@ -300,6 +400,7 @@ impl Head {
             if let Some(Some(fact)) = self.known.get(&kind, &state_key) {
                 cite(&fact.stored.pdu);
                 auth_events.push(fact.stored.pdu.event_id().to_owned());
+                auth.push(fact.stored.no);
             }
         }
         let draft = Draft {
@@ -309,16 +410,17 @@ impl Head {
             state_key: wanted.state_key.clone(),
             content: wanted.content.clone(),
             redacts: wanted.redacts.as_ref().map(|target| target.pdu.event_id().to_owned()),
-            prev_events: self.tip.iter().map(|tip| tip.event_id().to_owned()).collect(),
+            prev_events: prev_events.iter().map(|tip| tip.event_id().to_owned()).collect(),
             auth_events,
             reference_hashes,
             depth: u64::try_from(self.at.depth).unwrap_or(0).saturating_add(1).min(self.rules.max_depth),
             origin_server_ts: wanted.timestamp,
         };
-        draft.seal(self.rules, &identity.server_name, &identity.key).map_err(|error| match error {
+        let pdu = draft.seal(self.rules, &identity.server_name, &identity.key).map_err(|error| match error {
             SealError::TooLarge(_) => Error::TooLarge,
             SealError::BadJson(why) => Error::BadJson(why.to_string()),
-        })
+        })?;
+        Ok((pdu, auth))
     }
 
     /// Whether a redaction takes effect: the sender's own events, or anybody's with the power to redact.
@@ -339,16 +441,14 @@ impl Head {
         }
     }
 
-    fn put(&mut self, no: EventNo, pdu: Pdu, wanted: &Wanted, replaced: Option<&Fact>) -> Built {
+    fn put(&mut self, no: EventNo, pdu: Pdu, auth: Vec<EventNo>, wanted: &Wanted, replaced: Option<&Fact>) -> Built {
         self.at.idx += 1;
-        self.at.event = no;
-        self.at.depth = i64::try_from(pdu.depth()).unwrap_or(i64::MAX);
-        self.tip = Some(pdu.clone());
+        self.set_tips(vec![(no, pdu.clone())]);
         let stored = Arc::new(Stored {
             no,
             room: self.room,
-            segment: self.at.segment,
             idx: self.at.idx,
+            standing: Standing::Accepted,
             replaces: replaced.map(|fact| fact.stored.no),
             sent: wanted
                 .transaction
@@ -356,9 +456,6 @@ impl Head {
                 .map(|key| Sent { device: key.device.as_str().into(), txn_id: key.txn_id.as_str().into() }),
             pdu,
         });
-        if let Some(state_key) = &wanted.state_key {
-            self.known.set(&wanted.kind, state_key, Some(Fact { stored: stored.clone(), redacted: false }));
-        }
         if let Some(target) = &wanted.redacts
             && let Some(state_key) = target.pdu.state_key()
             && let Some(Some(fact)) = self.known.get(target.pdu.kind(), state_key)
@@ -367,31 +464,27 @@ impl Head {
             let fact = Fact { redacted: true, ..fact.clone() };
             self.known.set(target.pdu.kind(), state_key, Some(fact));
         }
-
-        let words: Option<Words<'_>> =
-            wanted.state_key.as_ref().and_then(|_| serde_json::from_str(stored.pdu.content()).ok());
-        let word = words.and_then(|words| match wanted.kind.as_str() {
-            "m.room.member" => words.membership.map(Into::into),
-            "m.room.history_visibility" if wanted.state_key.as_deref() == Some("") => {
-                words.history_visibility.map(Into::into)
-            }
-            _ => None,
-        });
-        let member = wanted.member_no.and_then(|user| {
-            let membership = membership_of(&stored.pdu)?;
-            let before = replaced.and_then(|fact| membership_of(&fact.stored.pdu));
-            let count = |of| i64::from(membership == of) - i64::from(before == Some(of));
-            self.at.joined += count(Membership::Join);
-            self.at.invited += count(Membership::Invite);
-            Some(MemberChange { user, membership, changes: before != Some(membership) })
-        });
+        let mut line = Vec::new();
+        if let Some(state_key) = &wanted.state_key {
+            self.known.set(&wanted.kind, state_key, Some(Fact { stored: stored.clone(), redacted: false }));
+            let member = wanted.member_no.and_then(|user| {
+                let membership = membership_of(&stored.pdu)?;
+                let before = replaced.and_then(|fact| membership_of(&fact.stored.pdu));
+                self.count(before, Some(membership));
+                let changes = before != Some(membership);
+                Some(MemberChange { user, membership, sender: wanted.sender_no, changes })
+            });
+            let (kind, state_key) = (wanted.kind.clone(), state_key.clone());
+            line.push(LineChange { kind, state_key, event: Some(no), word: word_of(&stored.pdu), member });
+        }
         Built {
             stored,
-            sender_no: wanted.sender_no,
-            word,
-            member,
-            redacts: wanted.redacts.as_ref().map(|target| target.no),
+            auth,
+            states: None,
+            line,
+            redacts: wanted.redacts.as_ref().map(|target| Redacts::Known(target.no)),
             transaction: wanted.transaction.clone(),
+            received: None,
         }
     }
 }

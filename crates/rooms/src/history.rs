@@ -167,8 +167,8 @@ impl Rooms {
                 let page = if filter.wants_all() { (limit - scan.events.len() + 1).min(PAGE) } else { PAGE };
                 let count = i64::try_from(page).unwrap_or(i64::MAX);
                 let entries = match direction {
-                    Direction::Backwards => timeline::backwards(read, room.no, 0, range.last, range.first - 1, count)?,
-                    Direction::Forwards => timeline::forwards(read, room.no, 0, range.first - 1, range.last, count)?,
+                    Direction::Backwards => timeline::backwards(read, room.no, range.last, range.first - 1, count)?,
+                    Direction::Forwards => timeline::forwards(read, room.no, range.first - 1, range.last, count)?,
                 };
                 let nos: Vec<_> = entries.iter().map(|entry| entry.event).collect();
                 for stored in self.stored(read, room, &nos)? {
@@ -224,7 +224,7 @@ impl Rooms {
     /// The token of a boundary.
     #[must_use]
     pub fn token(&self, boundary: i64) -> Token {
-        Token::Messages(MessagesToken { generation: self.0.store.generation(), segment: 0, index: boundary })
+        Token::Messages(MessagesToken { generation: self.0.store.generation(), index: boundary })
     }
 
     /// The boundary that a token stands for in this room. A token of `/sync` stands for what the reader had seen.
@@ -430,7 +430,7 @@ impl Rooms {
                 let (mut low, mut high) = (1, rooms.end(read, &room)?);
                 while low < high {
                     let middle = low + (high - low) / 2;
-                    let entry = timeline::forwards(read, room.no, 0, middle - 1, i64::MAX, 1)?;
+                    let entry = timeline::forwards(read, room.no, middle - 1, i64::MAX, 1)?;
                     let nos: Vec<_> = entry.iter().map(|entry| entry.event).collect();
                     let Some(event) = rooms.stored(read, &room, &nos)?.pop() else { break };
                     let earlier = match direction {

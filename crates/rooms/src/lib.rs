@@ -3,7 +3,9 @@
 //! Whatever reads takes a [`Read`], so that one snapshot can serve many rooms. Rooms, users and events are numbers
 //! inside; [`Room`] joins a room's number to its id and the rules of its version.
 //!
-//! A room's history is linear so far: (segment, index), and the state at an index is what the state events up to it make.
+//! Events form a graph; around each there are snapshots of the state (`roost_store::state_map`). Events of this server are put
+//! after all tips of the graph, those of others where their `prev_events` say ([`Rooms::receive`]). What clients are shown is a line: the
+//! history, in which each accepted event has a place, and the changes of the room's current state along it.
 
 mod aliases;
 mod appender;
@@ -15,11 +17,15 @@ mod filter;
 mod head;
 mod history;
 mod members;
+mod receive;
 mod render;
+mod reset;
+mod resolve;
 mod send;
 mod state;
 mod stored;
 mod summary;
+mod surround;
 #[cfg(test)]
 mod testing;
 mod upgrade;
@@ -37,7 +43,7 @@ use roost_matrix::{
     room_version::{RoomVersion, Rules},
     signing::KeyPair,
 };
-use roost_store::{Read, RoomNo, Store, rooms};
+use roost_store::{Read, RoomNo, Store, rooms, state_map::StateMaps};
 use roost_world::World;
 
 pub use appender::Appended;
@@ -47,10 +53,11 @@ pub use error::Error;
 pub use filter::EventFilter;
 pub use history::{Chunk, Context, Direction, Messages, MessagesQuery, Scan};
 pub use members::{MemberProfile, MembershipEntry};
+pub use receive::{Outcome, Peers, StateIds};
 pub use render::{Reader, Rendered};
 pub use roost_store::Membership;
 pub use send::{NewEvent, Transaction};
-pub use stored::{Sent, Stored};
+pub use stored::{OUTSIDE, Sent, Stored};
 pub use summary::Summary;
 pub use visibility::{HistoryVisibility, Range, Sight, Vision};
 
@@ -70,6 +77,8 @@ pub struct Options {
     pub default_room_version: RoomVersion,
     /// What the cache of events may take.
     pub event_cache_bytes: u64,
+    /// What the cache of room states may take.
+    pub state_cache_bytes: u64,
     /// How many appenders stay open while nobody writes. More may be open while they have work.
     pub appenders: usize,
     /// How long an appender waits for another request before it closes.
@@ -87,6 +96,7 @@ impl Default for Options {
         Self {
             default_room_version: RoomVersion::V12,
             event_cache_bytes: 24 << 20,
+            state_cache_bytes: 8 << 20,
             appenders: 512,
             idle: Duration::from_secs(60),
             queue: 256,
@@ -118,6 +128,7 @@ pub(crate) struct Inner {
     pub(crate) options: Options,
     pub(crate) world: World,
     pub(crate) events: stored::EventCache,
+    pub(crate) states: StateMaps,
     pub(crate) doors: appender::Doors,
     /// When the last room was created.
     pub(crate) created_at: AtomicU64,
@@ -130,9 +141,10 @@ const ROOMS: usize = 10_000;
 
 impl Rooms {
     /// The engine over a store.
-    #[must_use]
-    pub fn open(store: Store, identity: Identity, options: Options, world: World) -> Self {
-        Self(Arc::new(Inner {
+    pub async fn open(store: Store, identity: Identity, options: Options, world: World) -> Result<Self, Error> {
+        let states = StateMaps::open(&store, &world, options.state_cache_bytes).await?;
+        Ok(Self(Arc::new(Inner {
+            states,
             events: stored::EventCache::new(options.event_cache_bytes),
             doors: appender::Doors::default(),
             created_at: AtomicU64::new(0),
@@ -142,7 +154,7 @@ impl Rooms {
             identity,
             options,
             world,
-        }))
+        })))
     }
 
     /// Who this server is.

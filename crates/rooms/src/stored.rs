@@ -1,13 +1,20 @@
-//! Events as they are stored, and the cache of them. A stored event never changes, so the cache is never wrong;
-//! redactions are not part of it.
+//! Events as they are stored, and the cache of them. What an event says never changes, so the cache is never wrong about it;
+//! redactions are not part of it. Where an event stands changes once, when an outlier becomes part of the graph: who needs to know that
+//! reads the row.
 
 use std::{collections::HashMap, sync::Arc};
 
 use quick_cache::{Weighter, sync::Cache};
 use roost_matrix::{event::Pdu, ids::EventId, room_version::Rules};
-use roost_store::{EventNo, Read, RoomNo, events};
+use roost_store::{
+    EventNo, Read, RoomNo,
+    events::{self, Place, Standing},
+};
 
 use crate::{Error, Room, Rooms};
+
+/// The place of events that have none in the history: outliers, rejected and soft-failed events.
+pub const OUTSIDE: i64 = i64::MIN;
 
 /// An event with its place in the room's history.
 #[derive(Clone, Debug)]
@@ -16,10 +23,10 @@ pub struct Stored {
     pub no: EventNo,
     /// Its room.
     pub room: RoomNo,
-    /// The segment of the room's history that it is in.
-    pub segment: i64,
-    /// Its index there.
+    /// Its place in the history, or [`OUTSIDE`].
     pub idx: i64,
+    /// How it stands to the room's graph.
+    pub standing: Standing,
     /// The state event that it replaced.
     pub replaces: Option<EventNo>,
     /// How it was sent, if with a transaction id.
@@ -38,7 +45,12 @@ pub struct Sent {
 }
 
 impl Stored {
-    fn from_row(row: events::EventRow, rules: &'static Rules) -> Result<Self, Error> {
+    /// Whether this is where the event stands, which changes once when an outlier becomes part of the graph.
+    fn is_at(&self, place: &Place) -> bool {
+        self.standing == place.standing && self.idx == place.idx.unwrap_or(OUTSIDE)
+    }
+
+    pub(crate) fn from_row(row: events::EventRow, rules: &'static Rules) -> Result<Self, Error> {
         let damaged = |what: &str| Error::Damaged(format!("event {}: {what}", row.event_id));
         let event_id = EventId::parse(&row.event_id).map_err(|_| damaged("its id"))?;
         let pdu = Pdu::from_stored(row.json, event_id, rules).map_err(|error| damaged(&error.to_string()))?;
@@ -46,9 +58,9 @@ impl Stored {
         Ok(Self {
             no: row.event,
             room: row.room,
-            segment: row.segment,
-            idx: row.idx,
-            replaces: row.replaces,
+            idx: row.place.idx.unwrap_or(OUTSIDE),
+            standing: row.place.standing,
+            replaces: row.place.replaces,
             sent,
             pdu,
         })
@@ -119,7 +131,9 @@ impl Rooms {
         if row.room != room.no {
             return Ok(None);
         }
-        if let Some(stored) = self.0.events.0.get(&row.event) {
+        if let Some(stored) = self.0.events.0.get(&row.event)
+            && stored.is_at(&row.place)
+        {
             return Ok(Some(stored));
         }
         let stored = Arc::new(Stored::from_row(row, room.rules)?);

@@ -26,13 +26,13 @@ pub(crate) fn identity() -> Identity {
 
 pub(crate) async fn bed() -> Bed {
     let store = store().await;
-    let rooms = Rooms::open((*store).clone(), identity(), Options::default(), world());
+    let rooms = Rooms::open((*store).clone(), identity(), Options::default(), world()).await.expect("an engine");
     Bed { rooms, store }
 }
 
 /// Another engine on the same database, as on another node.
 pub(crate) async fn another(scratch: &Scratch) -> Rooms {
-    Rooms::open(scratch.open().await, identity(), Options::default(), world())
+    Rooms::open(scratch.open().await, identity(), Options::default(), world()).await.expect("an engine")
 }
 
 pub(crate) fn user(name: &str) -> OwnedUserId {

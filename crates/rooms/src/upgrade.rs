@@ -103,7 +103,7 @@ impl Rooms {
 
     fn legacy(&self, read: &Read<'_>, room: &Arc<Room>) -> Result<Legacy, Error> {
         let row = rooms::by_no(read, room.no)?.ok_or(Error::UnknownRoom)?;
-        let last = self.stored(read, room, &[row.head.event])?.pop().ok_or(Error::UnknownRoom)?;
+        let last = self.stored(read, room, &row.head.tips)?.pop().ok_or(Error::UnknownRoom)?;
         let content = |kind: &str| -> Result<Option<Map<String, Value>>, Error> {
             match self.current(read, room, kind, "")? {
                 Some(stored) => Ok(serde_json::from_str(self.effective(read, &stored)?.content()).ok()),

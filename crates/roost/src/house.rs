@@ -47,6 +47,9 @@ pub enum HouseError {
     /// The database.
     #[error("database: {0}")]
     Store(#[from] roost_store::Error),
+    /// The rooms.
+    #[error("{0}")]
+    Rooms(#[from] roost_rooms::Error),
     /// The accounts.
     #[error("{0}")]
     Users(#[from] roost_users::Error),
@@ -77,9 +80,14 @@ impl House {
         // Checked when the configuration was read.
         let default_room_version = config.top.default_room_version.parse().unwrap_or(RoomVersion::V12);
         let event_cache_bytes = u64::from(config.cache.events_mib) << 20;
-        let options =
-            roost_rooms::Options { default_room_version, event_cache_bytes, ..roost_rooms::Options::default() };
-        let rooms = Rooms::open(store.clone(), identity, options, world.clone());
+        let state_cache_bytes = u64::from(config.cache.states_mib) << 20;
+        let options = roost_rooms::Options {
+            default_room_version,
+            event_cache_bytes,
+            state_cache_bytes,
+            ..roost_rooms::Options::default()
+        };
+        let rooms = Rooms::open(store.clone(), identity, options, world.clone()).await?;
         let hash_cost = HashCost { memory_kib: config.passwords.memory_kib, passes: config.passwords.iterations };
         let cached_sessions = size(config.cache.sessions);
         let access_token_lifetime = Duration::from_secs(config.sessions.access_token_lifetime.into());

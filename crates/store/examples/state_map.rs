@@ -17,8 +17,8 @@ use roost_store::{
 
 const ROOM: RoomNo = RoomNo(1);
 const MEMBERS: i64 = 100_000;
-const NEW_ROOM: &str = "INSERT INTO rooms (room_no, room_id, version, revision, segment, idx, event_no, depth, joined, invited, published, created_at)
-                        VALUES ($1, '!room', '12', 0, 0, 0, 0, 0, 0, 0, FALSE, 0)";
+const NEW_ROOM: &str = "INSERT INTO rooms (room_no, room_id, version, revision, idx, depth, tips, state_no, joined, invited, partial, published, created_at)
+                        VALUES ($1, '!room', '12', 0, 0, 0, '', 0, 0, 0, FALSE, FALSE, 0)";
 const PAYLOAD: &str = "SELECT CAST(COALESCE(SUM(length(body)), 0) AS BIGINT), count(*) FROM state_blocks";
 const SQLITE_PAGES: &str = "SELECT page_count FROM pragma_page_count";
 const POSTGRES_SIZE: &str =

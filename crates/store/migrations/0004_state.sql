@@ -32,3 +32,13 @@ CREATE TABLE state_snapshots (
 ){clustered};
 
 CREATE INDEX state_snapshots_hash ON state_snapshots (room_no, hash_low);
+
+-- What is known of resolutions that lost state without a reason: JSON.
+CREATE TABLE state_resets (
+    reset_no BIGINT NOT NULL PRIMARY KEY,
+    room_no BIGINT NOT NULL,
+    happened_at BIGINT NOT NULL,
+    evidence TEXT NOT NULL
+);
+
+CREATE INDEX state_resets_room ON state_resets (room_no, reset_no);

@@ -34,6 +34,7 @@ pub mod events;
 pub mod filters;
 pub mod log;
 pub mod memberships;
+pub mod missing_events;
 pub mod numbers;
 pub mod options;
 mod postgres;
@@ -48,6 +49,7 @@ mod sql;
 mod sqlite;
 pub mod state;
 pub mod state_map;
+pub mod state_resets;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod timeline;

@@ -112,6 +112,17 @@ pub enum Change {
         /// Of a membership event: whose, and what it became.
         member: Option<(UserNo, Membership)>,
     },
+    /// A membership became another one without a new event of its own: branches of the room's graph have met.
+    Membership {
+        /// Where.
+        room: RoomNo,
+        /// The membership event that counts now, or the event with which it happened when none does.
+        event: EventNo,
+        /// Whose.
+        user: UserNo,
+        /// What it became.
+        membership: Membership,
+    },
     /// A receipt or read marker.
     Receipt {
         /// Where.
@@ -185,6 +196,9 @@ impl Change {
                 item: Some(event.0),
                 detail: member.map(|(_, membership)| membership.number()),
             },
+            Self::Membership { room, event, user, membership } => {
+                Columns { room: Some(room.0), item: Some(event.0), detail: Some(membership.number()), ..of(9, user) }
+            }
             Self::Receipt { room, user, private } => {
                 Columns { room: Some(room.0), detail: Some(private.into()), ..of(2, user) }
             }
@@ -218,6 +232,12 @@ impl Change {
             6 => Self::Sessions { user: user? },
             7 => Self::ToDevice { user: user? },
             8 => Self::Forgotten { room: room?, user: user? },
+            9 => Self::Membership {
+                room: room?,
+                event: EventNo(columns.item?),
+                user: user?,
+                membership: Membership::from_number(columns.detail?)?,
+            },
             kind => Self::Unknown { kind },
         })
     }

@@ -1,6 +1,6 @@
 //! Rooms and their heads.
 
-use crate::{Error, EventNo, Read, RoomNo, Row, Tx, params, statements};
+use crate::{Error, EventNo, Read, RoomNo, Row, SnapshotNo, Tx, params, statements};
 
 /// A room, as of the snapshot it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,42 +19,62 @@ pub struct RoomRow {
     pub published: bool,
 }
 
-/// The end of a room's live history, and what is counted along the way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The end of a room's graph, and what is counted along the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// The live segment.
-    pub segment: i64,
-    /// Index of the last event.
+    /// The last place of the history.
     pub idx: i64,
-    /// The last event.
-    pub event: EventNo,
-    /// Its depth.
+    /// The depth of the deepest tip.
     pub depth: i64,
+    /// The forward extremities, in order: events that no other event here follows.
+    pub tips: Vec<EventNo>,
+    /// The state that they make together.
+    pub state: SnapshotNo,
     /// Joined members.
     pub joined: i64,
     /// Invited members.
     pub invited: i64,
+    /// Whether members are missing from the state.
+    pub partial: bool,
+}
+
+impl Head {
+    /// Of a room whose first event is still to come.
+    pub const EMPTY: Self =
+        Self { idx: 0, depth: 0, tips: Vec::new(), state: SnapshotNo(0), joined: 0, invited: 0, partial: false };
 }
 
 statements! {
-    BY_ID = "SELECT room_no, room_id, version, revision, segment, idx, event_no, depth, joined, invited, published
+    BY_ID = "SELECT room_no, room_id, version, revision, idx, depth, tips, state_no, joined, invited, partial, published
              FROM rooms WHERE room_id = $1";
-    BY_NO = "SELECT room_no, room_id, version, revision, segment, idx, event_no, depth, joined, invited, published
+    BY_NO = "SELECT room_no, room_id, version, revision, idx, depth, tips, state_no, joined, invited, partial, published
              FROM rooms WHERE room_no = $1";
-    MANY = "SELECT room_no, room_id, version, revision, segment, idx, event_no, depth, joined, invited, published
+    MANY = "SELECT room_no, room_id, version, revision, idx, depth, tips, state_no, joined, invited, partial, published
             FROM rooms WHERE room_no IN ints($1)";
-    INSERT = "INSERT INTO rooms (room_no, room_id, version, revision, segment, idx, event_no, depth, joined, invited, published, created_at)
-              VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11)";
-    MOVE_HEAD = "UPDATE rooms SET revision = revision + 1, segment = $3, idx = $4, event_no = $5, depth = $6, joined = $7, invited = $8
+    INSERT = "INSERT INTO rooms (room_no, room_id, version, revision, idx, depth, tips, state_no, joined, invited, partial, published, created_at)
+              VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    MOVE_HEAD = "UPDATE rooms SET revision = revision + 1, idx = $3, depth = $4, tips = $5, state_no = $6, joined = $7, invited = $8, partial = $9
                  WHERE room_no = $1 AND revision = $2";
     LOCK = "UPDATE rooms SET revision = revision WHERE room_no = $1";
     PUBLISH = "UPDATE rooms SET published = $2 WHERE room_no = $1";
     // Largest first; (joined, room) is the place to go on from.
-    PUBLISHED_FROM = "SELECT room_no, room_id, version, revision, segment, idx, event_no, depth, joined, invited, published FROM rooms
+    PUBLISHED_FROM = "SELECT room_no, room_id, version, revision, idx, depth, tips, state_no, joined, invited, partial, published FROM rooms
                       WHERE published AND (joined < $1 OR (joined = $1 AND room_no < $2)) ORDER BY joined DESC, room_no DESC LIMIT $3";
-    PUBLISHED_BEFORE = "SELECT room_no, room_id, version, revision, segment, idx, event_no, depth, joined, invited, published FROM rooms
+    PUBLISHED_BEFORE = "SELECT room_no, room_id, version, revision, idx, depth, tips, state_no, joined, invited, partial, published FROM rooms
                         WHERE published AND (joined > $1 OR (joined = $1 AND room_no > $2)) ORDER BY joined, room_no LIMIT $3";
     PUBLISHED_COUNT = "SELECT count(*) FROM rooms WHERE published";
+}
+
+fn encode_tips(tips: &[EventNo]) -> Vec<u8> {
+    tips.iter().flat_map(|tip| tip.0.to_be_bytes()).collect()
+}
+
+fn decode_tips(bytes: &[u8]) -> Result<Vec<EventNo>, Error> {
+    let (tips, rest) = bytes.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(Error::Inconsistent("the tips of a room are no list of events"));
+    }
+    Ok(tips.iter().map(|tip| EventNo(i64::from_be_bytes(*tip))).collect())
 }
 
 fn room(row: &Row<'_>) -> Result<RoomRow, Error> {
@@ -64,14 +84,15 @@ fn room(row: &Row<'_>) -> Result<RoomRow, Error> {
         version: row.get(2)?,
         revision: row.get(3)?,
         head: Head {
-            segment: row.get(4)?,
-            idx: row.get(5)?,
-            event: row.get(6)?,
-            depth: row.get(7)?,
+            idx: row.get(4)?,
+            depth: row.get(5)?,
+            tips: decode_tips(row.bytes(6)?)?,
+            state: row.get(7)?,
             joined: row.get(8)?,
             invited: row.get(9)?,
+            partial: row.get(10)?,
         },
-        published: row.get(10)?,
+        published: row.get(11)?,
     })
 }
 
@@ -106,12 +127,13 @@ pub fn insert(
             no,
             room_id,
             version,
-            head.segment,
             head.idx,
-            head.event,
             head.depth,
+            encode_tips(&head.tips).as_slice(),
+            head.state,
             head.joined,
             head.invited,
+            head.partial,
             published,
             now
         ],
@@ -123,7 +145,17 @@ pub fn insert(
 pub fn move_head(tx: &Tx<'_>, no: RoomNo, revision: i64, head: &Head) -> Result<bool, Error> {
     let moved = tx.execute(
         MOVE_HEAD,
-        params![no, revision, head.segment, head.idx, head.event, head.depth, head.joined, head.invited],
+        params![
+            no,
+            revision,
+            head.idx,
+            head.depth,
+            encode_tips(&head.tips).as_slice(),
+            head.state,
+            head.joined,
+            head.invited,
+            head.partial
+        ],
     )?;
     Ok(moved == 1)
 }

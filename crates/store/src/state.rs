@@ -1,4 +1,4 @@
-//! Room state: at the head, and at any index of the history.
+//! A room's current state: now, and as it was at any place of the history.
 
 use crate::{Error, EventNo, Read, RoomNo, Tx, params, statements, values};
 
@@ -11,8 +11,8 @@ pub struct Change<'a> {
     pub state_key: &'a str,
     /// Where it stands in the history.
     pub idx: i64,
-    /// The state event.
-    pub event: EventNo,
+    /// The state event; `None` when the key is no longer set.
+    pub event: Option<EventNo>,
     /// The membership of a member event, the value of `m.room.history_visibility`.
     pub word: Option<&'a str>,
 }
@@ -25,20 +25,21 @@ statements! {
     CURRENT_SET = "INSERT INTO current_state (room_no, kind, state_key, event_no) VALUES ($1, $2, $3, $4)
                    ON CONFLICT (room_no, kind, state_key) DO UPDATE SET event_no = excluded.event_no";
     CHANGE = "INSERT INTO state_changes (room_no, kind, state_key, idx, event_no, word) VALUES ($1, $2, $3, $4, $5, $6)";
+    CURRENT_UNSET = "DELETE FROM current_state WHERE room_no = $1 AND kind = $2 AND state_key = $3";
     ONE_AT = "SELECT event_no FROM state_changes WHERE room_no = $1 AND kind = $2 AND state_key = $3 AND idx <= $4 ORDER BY idx DESC LIMIT 1";
-    KEYS_AT = "SELECT s.state_key, s.event_no FROM state_changes s WHERE s.room_no = $1 AND s.kind = $2 AND s.state_key IN texts($3) AND s.idx <= $4
+    KEYS_AT = "SELECT s.state_key, s.event_no FROM state_changes s WHERE s.room_no = $1 AND s.kind = $2 AND s.state_key IN texts($3) AND s.idx <= $4 AND s.event_no IS NOT NULL
                AND NOT EXISTS (SELECT 1 FROM state_changes n WHERE n.room_no = s.room_no AND n.kind = s.kind AND n.state_key = s.state_key
                                AND n.idx > s.idx AND n.idx <= $4)";
-    KIND_AT = "SELECT s.state_key, s.event_no FROM state_changes s WHERE s.room_no = $1 AND s.kind = $2 AND s.idx <= $3
+    KIND_AT = "SELECT s.state_key, s.event_no FROM state_changes s WHERE s.room_no = $1 AND s.kind = $2 AND s.idx <= $3 AND s.event_no IS NOT NULL
                AND NOT EXISTS (SELECT 1 FROM state_changes n WHERE n.room_no = s.room_no AND n.kind = s.kind AND n.state_key = s.state_key
                                AND n.idx > s.idx AND n.idx <= $3)";
-    ALL_AT = "SELECT s.event_no FROM state_changes s WHERE s.room_no = $1 AND s.idx <= $2
+    ALL_AT = "SELECT s.event_no FROM state_changes s WHERE s.room_no = $1 AND s.idx <= $2 AND s.event_no IS NOT NULL
               AND NOT EXISTS (SELECT 1 FROM state_changes n WHERE n.room_no = s.room_no AND n.kind = s.kind AND n.state_key = s.state_key
                               AND n.idx > s.idx AND n.idx <= $2)";
-    ALL_AT_EXCEPT = "SELECT s.event_no FROM state_changes s WHERE s.room_no = $1 AND s.idx <= $2 AND s.kind <> $3
+    ALL_AT_EXCEPT = "SELECT s.event_no FROM state_changes s WHERE s.room_no = $1 AND s.idx <= $2 AND s.kind <> $3 AND s.event_no IS NOT NULL
                      AND NOT EXISTS (SELECT 1 FROM state_changes n WHERE n.room_no = s.room_no AND n.kind = s.kind AND n.state_key = s.state_key
                                      AND n.idx > s.idx AND n.idx <= $2)";
-    DELTA = "SELECT s.event_no FROM state_changes s WHERE s.room_no = $1 AND s.idx > $2 AND s.idx <= $3
+    DELTA = "SELECT s.event_no FROM state_changes s WHERE s.room_no = $1 AND s.idx > $2 AND s.idx <= $3 AND s.event_no IS NOT NULL
              AND NOT EXISTS (SELECT 1 FROM state_changes n WHERE n.room_no = s.room_no AND n.kind = s.kind AND n.state_key = s.state_key
                              AND n.idx > s.idx AND n.idx <= $3)
              ORDER BY s.idx";
@@ -65,22 +66,25 @@ pub fn current_rooms(read: &Read<'_>, rooms: &[RoomNo], kinds: &[&str]) -> Resul
     read.all(CURRENT_ROOMS, params![rooms, kinds], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// Writes changes, and the head's state with them. In the order of their indexes.
+/// Writes changes, and the current state with them. In the order of their places; of one key at most once at each place.
 pub fn change(tx: &Tx<'_>, room: RoomNo, changes: &[Change<'_>]) -> Result<(), Error> {
     let rows: Vec<_> = changes
         .iter()
         .map(|change| values![room, change.kind, change.state_key, change.idx, change.event, change.word])
         .collect();
     tx.execute_many(CHANGE, &rows)?;
+    for change in changes.iter().filter(|change| change.event.is_none()) {
+        tx.execute(CURRENT_UNSET, params![room, change.kind, change.state_key])?;
+    }
     let rows: Vec<_> =
-        changes.iter().map(|change| values![room, change.kind, change.state_key, change.event]).collect();
+        changes.iter().filter_map(|change| Some(values![room, change.kind, change.state_key, change.event?])).collect();
     tx.execute_many(CURRENT_SET, &rows)?;
     Ok(())
 }
 
 /// One key of the state at an index.
 pub fn one_at(read: &Read<'_>, room: RoomNo, kind: &str, state_key: &str, idx: i64) -> Result<Option<EventNo>, Error> {
-    read.one(ONE_AT, params![room, kind, state_key, idx], |row| row.get(0))
+    Ok(read.one(ONE_AT, params![room, kind, state_key, idx], |row| row.get(0))?.flatten())
 }
 
 /// Some keys of one event type at an index.

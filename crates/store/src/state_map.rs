@@ -39,7 +39,7 @@ mod tree;
 
 pub use keys::{find as find_keys, names as key_names};
 pub use pins::Pinned;
-pub use plan::{Plan, Planner};
+pub use plan::{Numbers, Plan, Planner};
 pub use reclaim::{Live, Reclaimed, Reclaimer};
 
 use block::Changes;
@@ -230,27 +230,7 @@ impl StateMaps {
     /// The keys whose events differ between two snapshots of a room, in the order of their numbers. What two snapshots share
     /// costs nothing, so it is cheap when one came from the other, or both from a third.
     pub fn diff(&self, read: &Read<'_>, left: &Snapshot, right: &Snapshot) -> Result<Vec<Difference>, Error> {
-        if left.room != right.room {
-            return Err(Error::Inconsistent("snapshots of different rooms are compared"));
-        }
-        let source = self.source(read, left.room);
-        let mut values: BTreeMap<i64, (Option<i64>, Option<i64>)> = tree::diff(&source, left.root, right.root)?
-            .into_iter()
-            .map(|(key, left, right)| (key, (left, right)))
-            .collect();
-        // Where the blocks agree, the snapshots' own changes may not.
-        let own = left.changes.iter().chain(right.changes.iter()).map(|(key, _)| *key);
-        let mut own: Vec<i64> = own.filter(|key| !values.contains_key(key)).collect();
-        own.sort_unstable();
-        own.dedup();
-        let beneath = tree::get(&source, left.root, &own)?;
-        values.extend(own.into_iter().zip(beneath.into_iter().map(|value| (value, value))));
-        let changed = values.into_iter().map(|(key, (beneath_left, beneath_right))| Difference {
-            key: StateKeyNo(key),
-            left: left.changed(key).unwrap_or(beneath_left).map(EventNo),
-            right: right.changed(key).unwrap_or(beneath_right).map(EventNo),
-        });
-        Ok(changed.filter(|difference| difference.left != difference.right).collect())
+        differences(&self.source(read, left.room), left, right)
     }
 
     /// Begins to plan snapshots of a room.
@@ -285,6 +265,28 @@ fn values(blocks: &impl tree::Blocks, snapshot: &Snapshot, keys: &[i64]) -> Resu
     let beneath = tree::get(blocks, snapshot.root, &rest)?;
     found.extend(rest.into_iter().zip(beneath));
     Ok(found)
+}
+
+/// The keys whose events differ, in the order of their numbers.
+fn differences(blocks: &impl tree::Blocks, left: &Snapshot, right: &Snapshot) -> Result<Vec<Difference>, Error> {
+    if left.room != right.room {
+        return Err(Error::Inconsistent("snapshots of different rooms are compared"));
+    }
+    let mut values: BTreeMap<i64, (Option<i64>, Option<i64>)> =
+        tree::diff(blocks, left.root, right.root)?.into_iter().map(|(key, left, right)| (key, (left, right))).collect();
+    // Where the blocks agree, the snapshots' own changes may not.
+    let own = left.changes.iter().chain(right.changes.iter()).map(|(key, _)| *key);
+    let mut own: Vec<i64> = own.filter(|key| !values.contains_key(key)).collect();
+    own.sort_unstable();
+    own.dedup();
+    let beneath = tree::get(blocks, left.root, &own)?;
+    values.extend(own.into_iter().zip(beneath.into_iter().map(|value| (value, value))));
+    let changed = values.into_iter().map(|(key, (beneath_left, beneath_right))| Difference {
+        key: StateKeyNo(key),
+        left: left.changed(key).unwrap_or(beneath_left).map(EventNo),
+        right: right.changed(key).unwrap_or(beneath_right).map(EventNo),
+    });
+    Ok(changed.filter(|difference| difference.left != difference.right).collect())
 }
 
 #[cfg(test)]

@@ -2,23 +2,24 @@
 
 use std::collections::HashMap;
 
-use crate::{Error, EventNo, Position, Read, RoomNo, Row, Slot, Tx, params, statements};
+use crate::{Error, EventNo, Position, Read, RoomNo, Row, Slot, Tx, params, statements, values};
 
 /// A place in a room's history with its event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The index in its segment.
+    /// The place.
     pub idx: i64,
     /// The event.
     pub event: EventNo,
-    /// The position of the log at which it became visible.
-    pub position: Position,
+    /// The position of the log at which it became visible; `None` for what was filled in later.
+    pub position: Option<Position>,
 }
 
 statements! {
-    INSERT = "INSERT INTO timeline (room_no, segment, idx, event_no, position) VALUES ($1, $2, $3, $4, position($5))";
-    BACKWARDS = "SELECT idx, event_no, position FROM timeline WHERE room_no = $1 AND segment = $2 AND idx <= $3 AND idx > $4 ORDER BY idx DESC LIMIT $5";
-    FORWARDS = "SELECT idx, event_no, position FROM timeline WHERE room_no = $1 AND segment = $2 AND idx > $3 AND idx <= $4 ORDER BY idx LIMIT $5";
+    INSERT = "INSERT INTO timeline (room_no, idx, event_no, position) VALUES ($1, $2, $3, position($4))";
+    BACKWARDS = "SELECT idx, event_no, position FROM timeline WHERE room_no = $1 AND idx <= $2 AND idx > $3 ORDER BY idx DESC LIMIT $4";
+    FORWARDS = "SELECT idx, event_no, position FROM timeline WHERE room_no = $1 AND idx > $2 AND idx <= $3 ORDER BY idx LIMIT $4";
+    FILL = "INSERT INTO timeline (room_no, idx, event_no, position) VALUES ($1, $2, $3, NULL)";
     INDEX_AT = "SELECT idx FROM timeline WHERE room_no = $1 AND position <= $2 ORDER BY position DESC LIMIT 1";
     LAST_POSITIONS = "SELECT value, (SELECT MAX(position) FROM timeline WHERE room_no = value) FROM ints($1)";
 }
@@ -28,32 +29,25 @@ fn entry(row: &Row<'_>) -> Result<Entry, Error> {
 }
 
 /// Puts an event into the history, visible from the position of `slot` on.
-pub fn insert(tx: &Tx<'_>, room: RoomNo, segment: i64, idx: i64, event: EventNo, slot: &Slot) {
-    tx.at_position(slot, INSERT, params![room, segment, idx, event]);
+pub fn insert(tx: &Tx<'_>, room: RoomNo, idx: i64, event: EventNo, slot: &Slot) {
+    tx.at_position(slot, INSERT, params![room, idx, event]);
+}
+
+/// Puts events into a gap of the history: (place, event). Nobody is told of them; who pages by finds them.
+pub fn fill(tx: &Tx<'_>, room: RoomNo, entries: &[(i64, EventNo)]) -> Result<(), Error> {
+    let rows: Vec<_> = entries.iter().map(|(idx, event)| values![room, *idx, *event]).collect();
+    tx.execute_many(FILL, &rows)?;
+    Ok(())
 }
 
 /// Events with `after < idx <= from`, newest first.
-pub fn backwards(
-    read: &Read<'_>,
-    room: RoomNo,
-    segment: i64,
-    from: i64,
-    after: i64,
-    limit: i64,
-) -> Result<Vec<Entry>, Error> {
-    read.all(BACKWARDS, params![room, segment, from, after, limit], entry)
+pub fn backwards(read: &Read<'_>, room: RoomNo, from: i64, after: i64, limit: i64) -> Result<Vec<Entry>, Error> {
+    read.all(BACKWARDS, params![room, from, after, limit], entry)
 }
 
 /// Events with `after < idx <= to`, oldest first.
-pub fn forwards(
-    read: &Read<'_>,
-    room: RoomNo,
-    segment: i64,
-    after: i64,
-    to: i64,
-    limit: i64,
-) -> Result<Vec<Entry>, Error> {
-    read.all(FORWARDS, params![room, segment, after, to, limit], entry)
+pub fn forwards(read: &Read<'_>, room: RoomNo, after: i64, to: i64, limit: i64) -> Result<Vec<Entry>, Error> {
+    read.all(FORWARDS, params![room, after, to, limit], entry)
 }
 
 /// The index of the last event at or before a position of the log; `None` when there was none yet.

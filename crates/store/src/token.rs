@@ -1,7 +1,7 @@
 //! The tokens that clients hold: where they are in the log, or in a room's history.
 //!
 //! One grammar. `next_batch` of `/sync` is `s<generation>_<position>_<ephemeral>`, a token of `/messages` is
-//! `t<generation>_<segment>_<index>`; endpoints take either. Numbers are decimal without a sign or leading zeros, only an
+//! `t<generation>_<index>`; endpoints take either. Numbers are decimal without a sign or leading zeros, only an
 //! index may be negative. A token of another generation says nothing about positions: its bearer gets a full answer.
 
 use std::{fmt, str::FromStr};
@@ -24,8 +24,6 @@ pub struct SyncToken {
 pub struct MessagesToken {
     /// Of which life of the log.
     pub generation: Generation,
-    /// The segment of the history.
-    pub segment: i64,
     /// Between the event with this index and the one before it.
     pub index: i64,
 }
@@ -72,7 +70,7 @@ impl fmt::Display for SyncToken {
 
 impl fmt::Display for MessagesToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "t{}_{}_{}", self.generation, self.segment, self.index)
+        write!(f, "t{}_{}", self.generation, self.index)
     }
 }
 
@@ -116,13 +114,16 @@ impl FromStr for MessagesToken {
 }
 
 fn parse(text: &str) -> Option<Token> {
-    let numbers = |text: &str| {
+    fn numbers<const N: usize>(text: &str) -> Option<[i64; N]> {
         let mut parts = text.split('_').map(number);
-        let numbers = (parts.next()??, parts.next()??, parts.next()??);
+        let mut numbers = [0; N];
+        for number in &mut numbers {
+            *number = parts.next()??;
+        }
         parts.next().is_none().then_some(numbers)
-    };
+    }
     if let Some(rest) = text.strip_prefix('s') {
-        let (generation, position, ephemeral) = numbers(rest)?;
+        let [generation, position, ephemeral] = numbers(rest)?;
         let (generation, position) = (Generation(generation), Position(position));
         return (generation.0 >= 0 && position.0 >= 0 && ephemeral >= 0).then_some(Token::Sync(SyncToken {
             generation,
@@ -130,12 +131,8 @@ fn parse(text: &str) -> Option<Token> {
             ephemeral,
         }));
     }
-    let (generation, segment, index) = numbers(text.strip_prefix('t')?)?;
-    (generation >= 0 && segment >= 0).then_some(Token::Messages(MessagesToken {
-        generation: Generation(generation),
-        segment,
-        index,
-    }))
+    let [generation, index] = numbers(text.strip_prefix('t')?)?;
+    (generation >= 0).then_some(Token::Messages(MessagesToken { generation: Generation(generation), index }))
 }
 
 /// A number in the one way in which it is written.

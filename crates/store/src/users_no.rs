@@ -1,13 +1,16 @@
 //! Users by their numbers. A user gets one when first heard of and keeps it for ever.
 
+use std::collections::{BTreeSet, HashMap};
+
 use ruma::{OwnedUserId, UserId};
 
-use crate::{Error, Read, Sequence, Store, Tx, UserNo, params, statements};
+use crate::{Error, Read, Sequence, Store, Tx, UserNo, params, statements, values};
 
 statements! {
     NUMBER = "SELECT user_no FROM users_no WHERE user_id = $1";
     NAME = "SELECT user_id FROM users_no WHERE user_no = $1";
     NAMES = "SELECT user_no, user_id FROM users_no WHERE user_no IN ints($1)";
+    NUMBERS = "SELECT user_id, user_no FROM users_no WHERE user_id IN texts($1)";
     INSERT = "INSERT INTO users_no (user_no, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 }
 
@@ -64,6 +67,49 @@ impl Store {
         let number = self.write(move |tx| intern(tx, &name, number)).await?;
         self.users().keep(number, id);
         Ok(number)
+    }
+
+    /// The numbers of many users. Those without one get one now, in one write.
+    pub async fn user_nos(&self, ids: &BTreeSet<OwnedUserId>) -> Result<HashMap<OwnedUserId, UserNo>, Error> {
+        let mut known = HashMap::with_capacity(ids.len());
+        let mut missing = Vec::new();
+        for id in ids {
+            match self.users().numbers.get(id) {
+                Some(number) => drop(known.insert(id.clone(), number)),
+                None => missing.push(id.clone()),
+            }
+        }
+        let look = |read: &Read<'_>, ids: &[OwnedUserId]| {
+            let mut found = HashMap::with_capacity(ids.len());
+            for piece in ids.chunks(1000) {
+                let names: Vec<&str> = piece.iter().map(|id| id.as_str()).collect();
+                let rows = read.all(NUMBERS, params![&names], |row| Ok((row.get::<OwnedUserId>(0)?, row.get(1)?)))?;
+                found.extend(rows);
+            }
+            Ok::<HashMap<OwnedUserId, UserNo>, Error>(found)
+        };
+        if !missing.is_empty() {
+            let wanted = missing.clone();
+            let mut found = self.read(move |read| look(read, &wanted)).await?;
+            missing.retain(|id| !found.contains_key(id));
+            if !missing.is_empty() {
+                let count = u32::try_from(missing.len()).map_err(|_| Error::Inconsistent("too many users at once"))?;
+                let first = self.take_numbers(Sequence::User, count).await?;
+                let new = self
+                    .write(move |tx| {
+                        let rows: Vec<_> = (first..).zip(&missing).map(|(number, id)| values![number, id]).collect();
+                        tx.execute_many(INSERT, &rows)?;
+                        look(tx, &missing)
+                    })
+                    .await?;
+                found.extend(new);
+            }
+            for (id, number) in found {
+                self.users().keep(number, &id);
+                known.insert(id, number);
+            }
+        }
+        if known.len() == ids.len() { Ok(known) } else { Err(Error::Inconsistent("two users have one number")) }
     }
 
     /// The number of a user, if they have one.

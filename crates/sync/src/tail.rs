@@ -205,6 +205,10 @@ impl Known {
     fn apply(&mut self, entry: &Entry, rooms: &mut HashSet<RoomNo>, users: &mut HashSet<UserNo>) {
         let position = entry.position;
         match entry.change {
+            Change::Membership { room, user, membership, .. } => {
+                self.set_member(user, room, Member { membership, position });
+                users.insert(user);
+            }
             Change::Event { room, member, .. } => {
                 if let Some((user, membership)) = member {
                     self.set_member(user, room, Member { membership, position });

@@ -17,7 +17,6 @@ const MEMBER: &str = "m.room.member";
 /// A stretch of a room's history: `from` has been told before, `end` is the last event to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
-    pub(crate) segment: i64,
     pub(crate) from: i64,
     pub(crate) end: i64,
 }
@@ -59,7 +58,7 @@ impl Window {
         let mut upper = span.end;
         let mut batch = i64::try_from(limit).unwrap_or(BATCH).saturating_add(1);
         'scan: while upper > span.from {
-            let entries = timeline::backwards(read, room.no, span.segment, upper, span.from, batch)?;
+            let entries = timeline::backwards(read, room.no, upper, span.from, batch)?;
             let Some(last) = entries.last() else { break };
             upper = last.idx - 1;
             batch = BATCH;

@@ -63,7 +63,9 @@ pub(crate) async fn house() -> House {
     options.hash_cost = HashCost::CHEAPEST;
     let identity =
         Identity { server_name: options.server_name.clone(), key: Arc::new(KeyPair::from_seed([7; 32], "test")) };
-    let rooms = Rooms::open((*store).clone(), identity, roost_rooms::Options::default(), world.clone());
+    let rooms = Rooms::open((*store).clone(), identity, roost_rooms::Options::default(), world.clone())
+        .await
+        .expect("an engine");
     let workers = Workers::new(world.clone());
     let users = Users::open((*store).clone(), rooms.clone(), options, world, &workers).await.expect("the users open");
     House { users, rooms, clock, store }

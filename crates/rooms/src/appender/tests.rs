@@ -69,7 +69,7 @@ async fn each_event_follows_the_one_before_it() {
             .store
             .read(move |read| {
                 let room = rooms.room_in(read, &room)?;
-                let entries = timeline::forwards(read, room.no, 0, 0, i64::MAX, 100)?;
+                let entries = timeline::forwards(read, room.no, 0, i64::MAX, 100)?;
                 let nos: Vec<_> = entries.iter().map(|entry| entry.event).collect();
                 rooms.stored(read, &room, &nos)
             })
@@ -254,6 +254,8 @@ async fn the_last_resort_of_a_locked_row_loses_nothing_either() {
             locking.clone(),
             roost_store::testing::world(),
         )
+        .await
+        .expect("an engine")
     };
     let engines = [engine().await, engine().await];
     join_all(engines.iter().enumerate().flat_map(|(engine, rooms)| {
@@ -283,7 +285,9 @@ async fn doors_that_close_at_once_lose_nothing() {
     let bed = bed().await;
     let alice = user("alice");
     let options = crate::Options { appenders: 0, queue: 1, batch: 2, ..crate::Options::default() };
-    let rooms = Rooms::open((*bed.store).clone(), crate::testing::identity(), options, roost_store::testing::world());
+    let rooms = Rooms::open((*bed.store).clone(), crate::testing::identity(), options, roost_store::testing::world())
+        .await
+        .expect("an engine");
     let ids = [bed.public_room(&alice).await, bed.public_room(&alice).await, bed.public_room(&alice).await];
     join_all((0..12).map(|sender| {
         let (rooms, ids, alice) = (&rooms, &ids, &alice);

@@ -383,7 +383,7 @@ fn the_state_at_every_index_is_what_the_events_up_to_it_have_made() {
                 bed.store
                     .read(move |read| {
                         let room = rooms.room_in(read, &room)?;
-                        let entries = timeline::forwards(read, room.no, 0, 0, i64::MAX, 1000)?;
+                        let entries = timeline::forwards(read, room.no, 0, i64::MAX, 1000)?;
                         let nos: Vec<_> = entries.iter().map(|entry| entry.event).collect();
                         let history = rooms.stored(read, &room, &nos)?;
                         let count = i64::try_from(history.len()).expect("a number");

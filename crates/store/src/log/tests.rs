@@ -6,6 +6,7 @@ fn every_change_comes_back_from_its_row() {
     for change in [
         Change::Event { room, event, member: None },
         Change::Event { room, event, member: Some((user, Membership::Ban)) },
+        Change::Membership { room, event, user, membership: Membership::Leave },
         Change::Receipt { room, user, private: true },
         Change::Receipt { room, user, private: false },
         Change::AccountData { user, room: None },

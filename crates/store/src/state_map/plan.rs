@@ -7,14 +7,16 @@ use std::{
 };
 
 use super::{
-    Snapshot, StateMaps,
+    Difference, Snapshot, StateMaps,
     block::{self, Block},
     cache::Source,
-    find_equal, set_hash,
+    differences, find_equal, set_hash,
     tree::{self, Blocks, Draft, NOTHING},
     values,
 };
-use crate::{Error, EventNo, Read, RoomNo, Sequence, SnapshotNo, StateKeyNo, Tx, params, statements, values as row};
+use crate::{
+    Error, EventNo, Read, RoomNo, Sequence, SnapshotNo, StateKeyNo, Store, Tx, params, statements, values as row,
+};
 
 statements! {
     LOCK = "UPDATE rooms SET revision = revision WHERE room_no = $1";
@@ -150,7 +152,28 @@ impl Planner {
         Ok(snapshot)
     }
 
-    fn empty(&self) -> Snapshot {
+    /// Some keys of a snapshot, one of its own or another: their events, in the order of the keys.
+    pub fn get_many(
+        &mut self,
+        read: &Read<'_>,
+        snapshot: &Snapshot,
+        keys: &[StateKeyNo],
+    ) -> Result<Vec<Option<EventNo>>, Error> {
+        let work = Work { source: self.maps.source(read, self.room), blocks: &mut self.blocks, known: &self.known };
+        let numbers: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        let found = values(&work, snapshot, &numbers)?;
+        Ok(numbers.iter().map(|key| found.get(key).copied().flatten().map(EventNo)).collect())
+    }
+
+    /// The keys whose events differ between two snapshots, its own ones or others, in the order of their numbers.
+    pub fn diff(&mut self, read: &Read<'_>, left: &Snapshot, right: &Snapshot) -> Result<Vec<Difference>, Error> {
+        let work = Work { source: self.maps.source(read, self.room), blocks: &mut self.blocks, known: &self.known };
+        differences(&work, left, right)
+    }
+
+    /// The snapshot of no state at all, from which others can be made.
+    #[must_use]
+    pub fn empty(&self) -> Snapshot {
         let (no, changes) = (SnapshotNo(NOTHING), Arc::default());
         Snapshot { no, room: self.room, size: 0, root: NOTHING, hash: 0, changes }
     }
@@ -163,24 +186,23 @@ impl Planner {
 
     /// Gives what it has made its numbers.
     pub async fn finish(self) -> Result<Plan, Error> {
+        let (blocks, snapshots) = (self.wanted()?.len(), self.snapshots.len());
+        let numbers = Numbers::take(&self.maps.0.store, blocks, snapshots).await?;
+        self.finish_with(numbers)
+    }
+
+    /// The same with numbers that were taken before, in a closure for one.
+    ///
+    /// # Errors
+    /// [`Error::Inconsistent`] when they do not suffice.
+    pub fn finish_with(self, numbers: Numbers) -> Result<Plan, Error> {
         let missing = Error::Inconsistent("a block of a plan is missing");
-        // Blocks that only an intermediate step had are left out.
-        let mut wanted: BTreeSet<usize> = BTreeSet::new();
-        let mut open: Vec<usize> = self.snapshots.iter().filter_map(|snapshot| index(snapshot.root)).collect();
-        while let Some(at) = open.pop() {
-            let block = self.blocks.get(at).ok_or_else(|| missing.clone())?;
-            if wanted.insert(at) && block.level > 0 {
-                open.extend(block.items.iter().filter_map(|(_, child)| index(*child)));
-            }
+        let wanted = self.wanted()?;
+        if numbers.blocks < wanted.len() || numbers.snapshots < self.snapshots.len() {
+            return Err(Error::Inconsistent("a plan has too few numbers"));
         }
-        let store = &self.maps.0.store;
-        let count = |len: usize| u32::try_from(len).map_err(|_| Error::Inconsistent("a plan is too large"));
-        let mut numbers: HashMap<i64, i64> = HashMap::new();
-        if !wanted.is_empty() {
-            let first = store.take_numbers(Sequence::StateBlock, count(wanted.len())?).await?;
-            numbers.extend(wanted.iter().map(|at| provisional(*at)).zip(first..));
-        }
-        let number = |old: i64| numbers.get(&old).copied().unwrap_or(old);
+        let given: HashMap<i64, i64> = wanted.iter().map(|at| provisional(*at)).zip(numbers.first_block..).collect();
+        let number = |old: i64| given.get(&old).copied().unwrap_or(old);
         let mut blocks = Vec::with_capacity(wanted.len());
         for at in &wanted {
             let mut block = Block::clone(self.blocks.get(*at).ok_or_else(|| missing.clone())?);
@@ -194,14 +216,47 @@ impl Planner {
             blocks.push(block);
         }
         let mut snapshots = self.snapshots;
-        if !snapshots.is_empty() {
-            let first = store.take_numbers(Sequence::Snapshot, count(snapshots.len())?).await?;
-            for (snapshot, no) in snapshots.iter_mut().zip(first..) {
-                snapshot.no = SnapshotNo(no);
-                snapshot.root = number(snapshot.root);
-            }
+        for (snapshot, no) in snapshots.iter_mut().zip(numbers.first_snapshot..) {
+            snapshot.no = SnapshotNo(no);
+            snapshot.root = number(snapshot.root);
         }
         Ok(Plan { room: self.room, blocks, snapshots, used: self.used.into_iter().collect() })
+    }
+
+    /// The blocks that its snapshots need; those that only an intermediate step had are left out.
+    fn wanted(&self) -> Result<BTreeSet<usize>, Error> {
+        let mut wanted: BTreeSet<usize> = BTreeSet::new();
+        let mut open: Vec<usize> = self.snapshots.iter().filter_map(|snapshot| index(snapshot.root)).collect();
+        while let Some(at) = open.pop() {
+            let block = self.blocks.get(at).ok_or(Error::Inconsistent("a block of a plan is missing"))?;
+            if wanted.insert(at) && block.level > 0 {
+                open.extend(block.items.iter().filter_map(|(_, child)| index(*child)));
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+/// Numbers for the blocks and snapshots of a plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Numbers {
+    first_block: i64,
+    blocks: usize,
+    first_snapshot: i64,
+    snapshots: usize,
+}
+
+impl Numbers {
+    /// Takes so many.
+    pub async fn take(store: &Store, blocks: usize, snapshots: usize) -> Result<Self, Error> {
+        let take = async |sequence: Sequence, count: usize| match u32::try_from(count) {
+            Ok(0) => Ok(0),
+            Ok(count) => store.take_numbers(sequence, count).await,
+            Err(_) => Err(Error::Inconsistent("a plan is too large")),
+        };
+        let first_block = take(Sequence::StateBlock, blocks).await?;
+        let first_snapshot = take(Sequence::Snapshot, snapshots).await?;
+        Ok(Self { first_block, blocks, first_snapshot, snapshots })
     }
 }
 
@@ -227,6 +282,9 @@ impl Plan {
     /// # Errors
     /// [`Error::Gone`] when a snapshot that this one builds upon has been reclaimed meanwhile: plan again.
     pub fn write(&self, tx: &Tx<'_>) -> Result<(), Error> {
+        if self.blocks.is_empty() && self.snapshots.is_empty() && self.used.is_empty() {
+            return Ok(());
+        }
         // The lock comes first: what is there once it is held stays there.
         if !lock(tx, self.room)? {
             return Err(Error::Inconsistent("a state snapshot of a room that does not exist"));

@@ -11,8 +11,8 @@ use crate::{
 mod race;
 
 const ROOM: RoomNo = RoomNo(1);
-const NEW_ROOM: &str = "INSERT INTO rooms (room_no, room_id, version, revision, segment, idx, event_no, depth, joined, invited, published, created_at)
-                        VALUES ($1, $2, '12', 0, 0, 0, 0, 0, 0, 0, FALSE, 0)";
+const NEW_ROOM: &str = "INSERT INTO rooms (room_no, room_id, version, revision, idx, depth, tips, state_no, joined, invited, partial, published, created_at)
+                        VALUES ($1, $2, '12', 0, 0, 0, '', 0, 0, 0, FALSE, FALSE, 0)";
 const COUNT_BLOCKS: &str = "SELECT count(*) FROM state_blocks";
 const COUNT_SNAPSHOTS: &str = "SELECT count(*) FROM state_snapshots";
 /// Something that refers to a snapshot.

@@ -49,7 +49,7 @@ impl Assembly<'_> {
         let from = since.filter(|since| vision.membership_at(*since) == Membership::Join);
         let fresh = from.is_none();
         let wanted = Wanted {
-            span: Span { segment: subject.head.segment, from: from.unwrap_or(0), end },
+            span: Span { from: from.unwrap_or(0), end },
             fresh,
             full: fresh || self.request.full_state,
             state: true,
@@ -77,7 +77,7 @@ impl Assembly<'_> {
             None => end - 1,
         };
         let wanted = Wanted {
-            span: Span { segment: subject.head.segment, from, end },
+            span: Span { from, end },
             fresh: known.is_none(),
             full: entered || (known.is_some() && self.request.full_state),
             state: entered || known.is_some(),
@@ -202,7 +202,7 @@ impl Assembly<'_> {
         out.extend_from_slice(if window.limited { b"true" } else { b"false" });
         if window.base > 0 {
             let generation = self.inner.store.generation();
-            let token = MessagesToken { generation, segment: wanted.span.segment, index: window.base + 1 };
+            let token = MessagesToken { generation, index: window.base + 1 };
             json::name(out, "prev_batch");
             json::string(out, &token.to_string());
         }
