@@ -375,12 +375,8 @@ impl Head {
         Ok(Step::Built(Box::new(self.put(no, pdu, auth, wanted, replaced.as_ref()))))
     }
 
-    fn seal(
-        &self,
-        identity: &Identity,
-        room_id: Option<&RoomId>,
-        wanted: &Wanted,
-    ) -> Result<(Pdu, Vec<EventNo>), Error> {
+    /// The event as it stands after the tips, and the numbers of those that it cites.
+    fn draft(&self, room_id: Option<&RoomId>, wanted: &Wanted) -> (Draft, Vec<EventNo>) {
         let (mut auth_events, mut auth) = (Vec::new(), Vec::new());
         let mut reference_hashes = Vec::new();
         let mut cite = |pdu: &Pdu| {
@@ -416,11 +412,45 @@ impl Head {
             depth: u64::try_from(self.at.depth).unwrap_or(0).saturating_add(1).min(self.rules.max_depth),
             origin_server_ts: wanted.timestamp,
         };
+        (draft, auth)
+    }
+
+    fn seal(
+        &self,
+        identity: &Identity,
+        room_id: Option<&RoomId>,
+        wanted: &Wanted,
+    ) -> Result<(Pdu, Vec<EventNo>), Error> {
+        let (draft, auth) = self.draft(room_id, wanted);
         let pdu = draft.seal(self.rules, &identity.server_name, &identity.key).map_err(|error| match error {
             SealError::TooLarge(_) => Error::TooLarge,
             SealError::BadJson(why) => Error::BadJson(why.to_string()),
         })?;
         Ok((pdu, auth))
+    }
+
+    /// The event as it would stand after the tips, if the rules allow it; or the keys of the state that must be known first.
+    pub(crate) fn draft_if_allowed(
+        &mut self,
+        identity: &Identity,
+        room_id: &RoomId,
+        wanted: &Wanted,
+    ) -> Result<Result<Draft, HashSet<Key>>, Error> {
+        let mut missing = HashSet::new();
+        self.needs(wanted, &mut missing);
+        if !missing.is_empty() {
+            return Ok(Err(missing));
+        }
+        // The rules read events: this one is made only to be looked at.
+        let (pdu, _) = self.seal(identity, Some(room_id), wanted)?;
+        let view = View { known: &self.known, missing: RefCell::default() };
+        let verdict = self.checker.check(&pdu, &view);
+        let missing = view.missing.take();
+        if !missing.is_empty() {
+            return Ok(Err(missing));
+        }
+        verdict.map_err(|denied| Error::Forbidden(denied.to_string()))?;
+        Ok(Ok(self.draft(Some(room_id), wanted).0))
     }
 
     /// Whether a redaction takes effect: the sender's own events, or anybody's with the power to redact.

@@ -7,8 +7,10 @@
 //! after all tips of the graph, those of others where their `prev_events` say ([`Rooms::receive`]). What clients are shown is a line: the
 //! history, in which each accepted event has a place, and the changes of the room's current state along it.
 
+mod adopt;
 mod aliases;
 mod appender;
+mod check;
 mod commit;
 mod create;
 mod directory;
@@ -22,6 +24,7 @@ mod render;
 mod reset;
 mod resolve;
 mod send;
+mod serve;
 mod state;
 mod stored;
 mod summary;
@@ -46,7 +49,9 @@ use roost_matrix::{
 use roost_store::{Read, RoomNo, Store, rooms, state_map::StateMaps};
 use roost_world::World;
 
+pub use adopt::Adoption;
 pub use appender::Appended;
+pub use check::Checked;
 pub use create::{CreateRoom, InitialState, Preset};
 pub use directory::{DirectoryPage, DirectoryQuery, PublicRoom, RoomSummary};
 pub use error::Error;

@@ -6,7 +6,7 @@
 //! <https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu>
 
 pub(crate) mod judge;
-mod sort;
+pub(crate) mod sort;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -319,3 +319,6 @@ pub(crate) fn ids_of(bundle: &Bundle) -> HashSet<OwnedEventId> {
     }
     ids
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,7 +148,12 @@ impl Rooms {
         self.enqueue(&room, wanted).await
     }
 
-    async fn want(&self, room: &Arc<Room>, mut event: NewEvent, expect: Option<Expect>) -> Result<Wanted, Error> {
+    pub(crate) async fn want(
+        &self,
+        room: &Arc<Room>,
+        mut event: NewEvent,
+        expect: Option<Expect>,
+    ) -> Result<Wanted, Error> {
         // Where something is expected, the server has written the event itself.
         if event.kind == "m.room.member" && event.state_key.is_some() && expect.is_none() {
             self.vouched(room, &mut event).await?;

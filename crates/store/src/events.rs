@@ -143,6 +143,7 @@ statements! {
     MANY = "SELECT event_no, event_id, room_no, idx, standing, before_no, after_no, replaces, device, txn_id, json FROM events WHERE event_no IN ints($1)";
     MANY_BY_ID = "SELECT event_no, event_id, room_no, idx, standing, before_no, after_no, replaces, device, txn_id, json FROM events WHERE event_id IN texts($1)";
     PLACES = "SELECT event_no, event_id, room_no, idx, standing, before_no, after_no, replaces FROM events WHERE event_id IN texts($1)";
+    OF_ROOM = "SELECT event_no FROM timeline WHERE room_no = $1 UNION ALL SELECT event_no FROM events WHERE room_no = $1 AND idx IS NULL";
     INSERT = "INSERT INTO events (event_no, event_id, room_no, idx, standing, before_no, after_no, replaces, device, txn_id, json)
               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     PUT = "UPDATE events SET idx = $2, standing = $3, before_no = $4, after_no = $5, replaces = $6 WHERE event_no = $1 AND idx IS NULL";
@@ -204,6 +205,11 @@ pub fn many_by_id(read: &Read<'_>, ids: &[&str]) -> Result<Vec<EventRow>, Error>
 /// Which of those ids are known in which room, and where they stand, in no order.
 pub fn places(read: &Read<'_>, ids: &[&str]) -> Result<Vec<(String, RoomNo, EventNo, Place)>, Error> {
     read.all(PLACES, params![ids], |row| Ok((row.get(1)?, row.get(2)?, row.get(0)?, place(row)?)))
+}
+
+/// The numbers of all events of a room, in no order.
+pub fn of_room(read: &Read<'_>, room: RoomNo) -> Result<Vec<EventNo>, Error> {
+    read.all(OF_ROOM, params![room], |row| row.get(0))
 }
 
 /// Stores events.

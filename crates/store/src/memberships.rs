@@ -29,6 +29,7 @@ statements! {
     OF_USER_AS = "SELECT user_no, room_no, membership, event_no, idx, sender, position, forgotten FROM memberships WHERE user_no = $1 AND membership = $2";
     OF_ROOM_AS = "SELECT user_no, room_no, membership, event_no, idx, sender, position, forgotten FROM memberships
                   WHERE room_no = $1 AND membership = $2 ORDER BY idx LIMIT $3";
+    OF_ROOM = "SELECT user_no, room_no, membership, event_no, idx, sender, position, forgotten FROM memberships WHERE room_no = $1";
     JOINED_IN = "SELECT room_no FROM memberships WHERE user_no = $1 AND membership = $2 AND room_no IN ints($3)";
     SET = "INSERT INTO memberships (user_no, room_no, membership, event_no, idx, sender, forgotten, position) VALUES ($1, $2, $3, $4, $5, $6, $7, position($8))
            ON CONFLICT (user_no, room_no) DO UPDATE SET membership = excluded.membership, event_no = excluded.event_no, idx = excluded.idx,
@@ -68,6 +69,11 @@ pub fn of_user_as(read: &Read<'_>, user: UserNo, word: Membership) -> Result<Vec
 /// Members of one kind, those first who have been so for the longest.
 pub fn of_room_as(read: &Read<'_>, room: RoomNo, word: Membership, limit: i64) -> Result<Vec<MembershipRow>, Error> {
     read.all(OF_ROOM_AS, params![room, word, limit], membership)
+}
+
+/// Everybody's membership in a room.
+pub fn of_room(read: &Read<'_>, room: RoomNo) -> Result<Vec<MembershipRow>, Error> {
+    read.all(OF_ROOM, params![room], membership)
 }
 
 /// Those of the rooms that the user is joined to.

@@ -62,6 +62,8 @@ statements! {
                       WHERE published AND (joined < $1 OR (joined = $1 AND room_no < $2)) ORDER BY joined DESC, room_no DESC LIMIT $3";
     PUBLISHED_BEFORE = "SELECT room_no, room_id, version, revision, idx, depth, tips, state_no, joined, invited, partial, published FROM rooms
                         WHERE published AND (joined > $1 OR (joined = $1 AND room_no > $2)) ORDER BY joined, room_no LIMIT $3";
+    AFTER = "SELECT room_no, room_id, version, revision, idx, depth, tips, state_no, joined, invited, partial, published
+             FROM rooms WHERE room_no > $1 ORDER BY room_no LIMIT $2";
     PUBLISHED_COUNT = "SELECT count(*) FROM rooms WHERE published";
 }
 
@@ -109,6 +111,11 @@ pub fn by_no(read: &Read<'_>, no: RoomNo) -> Result<Option<RoomRow>, Error> {
 /// The rooms of those numbers, in no order.
 pub fn many(read: &Read<'_>, nos: &[RoomNo]) -> Result<Vec<RoomRow>, Error> {
     read.all(MANY, params![nos], room)
+}
+
+/// Rooms in the order of their numbers, from after `no` on.
+pub fn after(read: &Read<'_>, no: RoomNo, limit: i64) -> Result<Vec<RoomRow>, Error> {
+    read.all(AFTER, params![no, limit], room)
 }
 
 /// Inserts a room with its first head, at revision 1.

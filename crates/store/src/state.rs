@@ -21,6 +21,7 @@ statements! {
     CURRENT_KEYS = "SELECT state_key, event_no FROM current_state WHERE room_no = $1 AND kind = $2 AND state_key IN texts($3)";
     CURRENT_KIND = "SELECT state_key, event_no FROM current_state WHERE room_no = $1 AND kind = $2";
     CURRENT_ALL = "SELECT event_no FROM current_state WHERE room_no = $1";
+    CURRENT_KEYED = "SELECT kind, state_key, event_no FROM current_state WHERE room_no = $1";
     CURRENT_ROOMS = "SELECT room_no, event_no FROM current_state WHERE room_no IN ints($1) AND kind IN texts($2) AND state_key = ''";
     CURRENT_SET = "INSERT INTO current_state (room_no, kind, state_key, event_no) VALUES ($1, $2, $3, $4)
                    ON CONFLICT (room_no, kind, state_key) DO UPDATE SET event_no = excluded.event_no";
@@ -59,6 +60,11 @@ pub fn current_kind(read: &Read<'_>, room: RoomNo, kind: &str) -> Result<Vec<(St
 /// The whole state at the head.
 pub fn current_all(read: &Read<'_>, room: RoomNo) -> Result<Vec<EventNo>, Error> {
     read.all(CURRENT_ALL, params![room], |row| row.get(0))
+}
+
+/// The whole state now, with its keys.
+pub fn current_keyed(read: &Read<'_>, room: RoomNo) -> Result<Vec<(String, String, EventNo)>, Error> {
+    read.all(CURRENT_KEYED, params![room], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
 }
 
 /// Some event types with an empty state key, of many rooms at once, at their heads: (room, event).

@@ -164,32 +164,9 @@ impl StateMaps {
         &self,
         read: &Read<'_>,
         snapshot: &Snapshot,
-        mut each: impl FnMut(StateKeyNo, EventNo) -> Result<bool, Error>,
+        each: impl FnMut(StateKeyNo, EventNo) -> Result<bool, Error>,
     ) -> Result<(), Error> {
-        let mut own = snapshot.changes.iter().copied().peekable();
-        let mut more = true;
-        tree::walk(&self.source(read, snapshot.room), snapshot.root, &mut |items| {
-            for (key, value) in items {
-                while let Some((before, changed)) = own.next_if(|(own, _)| own < key) {
-                    if let Some(changed) = changed {
-                        more = more && each(StateKeyNo(before), EventNo(changed))?;
-                    }
-                }
-                let value = own.next_if(|(own, _)| own == key).map_or(Some(*value), |(_, changed)| changed);
-                if let Some(value) = value {
-                    more = more && each(StateKeyNo(*key), EventNo(value))?;
-                }
-                if !more {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
-        })?;
-        for (key, value) in own {
-            let Some(value) = value else { continue };
-            more = more && each(StateKeyNo(key), EventNo(value))?;
-        }
-        Ok(())
+        walk(&self.source(read, snapshot.room), snapshot, each)
     }
 
     /// Every key with its event, in the order of the keys' numbers.
@@ -247,6 +224,38 @@ impl StateMaps {
         let found = self.0.store.read(move |read| maps.snapshot(read, room, no)).await?;
         Ok(found.map(|snapshot| Pinned::new(snapshot, pin)))
     }
+}
+
+/// Shows every key with its event, in the order of the keys' numbers, until `each` answers `false`.
+fn walk(
+    blocks: &impl tree::Blocks,
+    snapshot: &Snapshot,
+    mut each: impl FnMut(StateKeyNo, EventNo) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    let mut own = snapshot.changes.iter().copied().peekable();
+    let mut more = true;
+    tree::walk(blocks, snapshot.root, &mut |items| {
+        for (key, value) in items {
+            while let Some((before, changed)) = own.next_if(|(own, _)| own < key) {
+                if let Some(changed) = changed {
+                    more = more && each(StateKeyNo(before), EventNo(changed))?;
+                }
+            }
+            let value = own.next_if(|(own, _)| own == key).map_or(Some(*value), |(_, changed)| changed);
+            if let Some(value) = value {
+                more = more && each(StateKeyNo(*key), EventNo(value))?;
+            }
+            if !more {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    })?;
+    for (key, value) in own {
+        let Some(value) = value else { continue };
+        more = more && each(StateKeyNo(key), EventNo(value))?;
+    }
+    Ok(())
 }
 
 /// A snapshot with the same pairs, by their hash.

@@ -12,7 +12,7 @@ use super::{
     cache::Source,
     differences, find_equal, set_hash,
     tree::{self, Blocks, Draft, NOTHING},
-    values,
+    values, walk,
 };
 use crate::{
     Error, EventNo, Read, RoomNo, Sequence, SnapshotNo, StateKeyNo, Store, Tx, params, statements, values as row,
@@ -169,6 +169,17 @@ impl Planner {
     pub fn diff(&mut self, read: &Read<'_>, left: &Snapshot, right: &Snapshot) -> Result<Vec<Difference>, Error> {
         let work = Work { source: self.maps.source(read, self.room), blocks: &mut self.blocks, known: &self.known };
         differences(&work, left, right)
+    }
+
+    /// Every key of a snapshot with its event, one of its own or another.
+    pub fn all(&mut self, read: &Read<'_>, snapshot: &Snapshot) -> Result<Vec<(StateKeyNo, EventNo)>, Error> {
+        let work = Work { source: self.maps.source(read, self.room), blocks: &mut self.blocks, known: &self.known };
+        let mut all = Vec::new();
+        walk(&work, snapshot, |key, event| {
+            all.push((key, event));
+            Ok(true)
+        })?;
+        Ok(all)
     }
 
     /// The snapshot of no state at all, from which others can be made.

@@ -1,0 +1,149 @@
+//! Rooms of other servers: from the answer to a join to a room that is known here.
+//!
+//! <https://spec.matrix.org/v1.19/server-server-api/#joining-rooms>
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use roost_matrix::{
+    event::Pdu,
+    ids::{OwnedEventId, OwnedServerName},
+    room_version::RoomVersion,
+};
+use roost_store::{EventNo, Membership, RoomNo, Sequence, memberships};
+
+use crate::{
+    Error, Outcome, Room, Rooms,
+    commit::{NewRoom, NotCommitted, Plan},
+    head::Head,
+    receive::{
+        Bundle, Incoming,
+        judge::{Judged, Verdict},
+        sort,
+    },
+};
+
+/// What a server has answered to a join. All events are verified as [`crate::Peers`] says.
+#[derive(Clone, Debug)]
+pub struct Adoption {
+    /// The server that answered.
+    pub origin: OwnedServerName,
+    /// The version of the room.
+    pub version: RoomVersion,
+    /// The join, as it was accepted.
+    pub join: Pdu,
+    /// The state before it.
+    pub state: Vec<Pdu>,
+    /// The auth chain of that state.
+    pub auth_chain: Vec<Pdu>,
+    /// Whether members are missing from the state.
+    pub partial: bool,
+}
+
+impl Rooms {
+    /// Takes a room in that a user of this server has joined through another server. A room that is known goes on from there:
+    /// if nobody of this server was left in it, with the new state alone.
+    pub async fn adopt(&self, adoption: Adoption) -> Result<Arc<Room>, Error> {
+        let id = adoption.join.room_id().to_owned();
+        match self.room(&id).await {
+            Ok(room) => {
+                let alone = self.is_left_by_all(&room).await?;
+                let bundle = bundle(adoption, alone);
+                let outcome = self.enqueue_received(&room, Arc::new(bundle)).await?.pop();
+                accepted(outcome)?;
+                Ok(room)
+            }
+            Err(Error::UnknownRoom) => {
+                for _ in 0..3 {
+                    if let Some(room) = self.try_to_adopt(&adoption).await? {
+                        return Ok(room);
+                    }
+                }
+                Err(Error::Contended)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether no user of this server is joined to the room.
+    async fn is_left_by_all(&self, room: &Arc<Room>) -> Result<bool, Error> {
+        let (rooms, room) = (self.clone(), room.clone());
+        self.0
+            .store
+            .read(move |read| {
+                let members = memberships::of_room_as(read, room.no, Membership::Join, i64::MAX)?;
+                let nos: Vec<_> = members.iter().map(|member| member.user).collect();
+                for piece in nos.chunks(1000) {
+                    let names = roost_store::users_no::names(read, piece)?;
+                    if names.iter().any(|(_, user)| rooms.is_local(user)) {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            })
+            .await
+    }
+
+    /// `None` when the room became known meanwhile.
+    async fn try_to_adopt(&self, adoption: &Adoption) -> Result<Option<Arc<Room>>, Error> {
+        let rules = adoption.version.rules();
+        let no = RoomNo(self.0.store.take_numbers(Sequence::Room, 1).await?);
+        let room = Arc::new(Room { no, id: adoption.join.room_id().to_owned(), rules });
+        let bundle = bundle(adoption.clone(), true);
+        let names = self.intern_bundle(&bundle).await?;
+        let count = u32::try_from(bundle.outliers.len() + 1).map_err(|_| Error::TooLarge)?;
+        let first = EventNo(self.0.store.take_numbers(Sequence::Event, count).await?);
+        let (rooms, at) = (self.clone(), room.clone());
+        let head = Head::new_room(no, rules);
+        let partial = adoption.partial;
+        let judging = move |read: &roost_store::Read<'_>| rooms.judge(read, &at, head, &bundle, 0, &names, first);
+        let Judged { mut head, built, planner, mut verdicts, .. } = self.0.store.read(judging).await?;
+        match verdicts.pop() {
+            Some(Verdict::Accepted(_)) => {}
+            Some(Verdict::Other(outcome)) => accepted(Some(outcome))?,
+            None => return Err(Error::Damaged("a join can not be judged".to_owned())),
+        }
+        head.at.partial = partial;
+        let new = NewRoom {
+            room_id: room.id.to_string(),
+            version: rules.version.as_str(),
+            published: false,
+            creator: roost_store::UserNo(0),
+            alias: None,
+        };
+        let states = planner.finish().await?;
+        let plan = Arc::new(Plan::new(no, &mut head, built, states, Some(new), self.0.world.now_ms()));
+        let job = plan.clone();
+        match self.0.store.write(move |tx| job.write(tx)).await {
+            Ok(_) => self.room(&room.id).await.map(Some),
+            Err(NotCommitted::Stale) => Ok(None),
+            Err(NotCommitted::Error(error)) => Err(error),
+        }
+    }
+}
+
+fn bundle(adoption: Adoption, starts_over: bool) -> Bundle {
+    let mut outliers: BTreeMap<OwnedEventId, Pdu> = BTreeMap::new();
+    let given = adoption.state.iter().map(|pdu| pdu.event_id().to_owned()).collect();
+    for pdu in adoption.state.into_iter().chain(adoption.auth_chain) {
+        if pdu.room_id() == adoption.join.room_id() {
+            outliers.entry(pdu.event_id().to_owned()).or_insert(pdu);
+        }
+    }
+    outliers.remove(adoption.join.event_id());
+    Bundle {
+        origin: adoption.origin,
+        outliers: sort::by(outliers.into_values().collect(), Pdu::auth_events),
+        events: vec![Incoming { pdu: adoption.join, given: Some(given) }],
+        starts_over,
+    }
+}
+
+fn accepted(outcome: Option<Outcome>) -> Result<(), Error> {
+    match outcome {
+        Some(Outcome::Accepted(_) | Outcome::Known) => Ok(()),
+        Some(Outcome::Rejected(why) | Outcome::SoftFailed(why)) => Err(Error::Forbidden(why)),
+        Some(Outcome::Missing) | None => {
+            Err(Error::BadJson("The state of the room is not complete in the answer to the join".to_owned()))
+        }
+    }
+}
