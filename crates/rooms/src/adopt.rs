@@ -135,6 +135,7 @@ fn bundle(adoption: Adoption, starts_over: bool) -> Bundle {
         outliers: sort::by(outliers.into_values().collect(), Pdu::auth_events),
         events: vec![Incoming { pdu: adoption.join, given: Some(given) }],
         starts_over,
+        fills: None,
     }
 }
 

@@ -189,6 +189,11 @@ impl Plan {
             })
             .collect();
         missing_events::insert(tx, self.room, &edges)?;
+        let filled: Vec<_> = received()
+            .filter(|(built, received)| received.fills && built.stored.idx != OUTSIDE)
+            .map(|(built, _)| (built.stored.idx, built.stored.no))
+            .collect();
+        timeline::fill(tx, self.room, &filled)?;
         Ok(())
     }
 
@@ -217,6 +222,10 @@ impl Plan {
         if built.stored.idx == OUTSIDE {
             return None;
         }
+        let aside = built.received.as_ref().is_some_and(|received| received.aside);
+        if built.received.as_ref().is_some_and(|received| received.fills) {
+            return None;
+        }
         let own = |change: &MemberChange| (change.user, change.membership);
         let (mut member, mut others) = (None, Vec::new());
         for change in &built.line {
@@ -227,7 +236,7 @@ impl Plan {
             }
         }
         let slot = tx.log(Change::Event { room: self.room, event: built.stored.no, member });
-        timeline::insert(tx, self.room, built.stored.idx, built.stored.no, &slot);
+        timeline::insert(tx, self.room, built.stored.idx, built.stored.no, aside, &slot);
         // Where branches of the graph meet, memberships may change of which the event itself says nothing.
         for ((user, membership), event) in others {
             let _ = tx.log(Change::Membership { room: self.room, event, user, membership });

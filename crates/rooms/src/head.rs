@@ -103,6 +103,10 @@ pub(crate) struct Received {
     pub(crate) was_outlier: bool,
     /// Those of its `prev_events` that are not here.
     pub(crate) missing: Vec<OwnedEventId>,
+    /// Whether the state before it is not the room's current one.
+    pub(crate) aside: bool,
+    /// Whether it fills a gap: then nobody is told.
+    pub(crate) fills: bool,
     /// A redaction that came before it.
     pub(crate) redacted_by: Option<EventNo>,
 }

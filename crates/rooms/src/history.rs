@@ -10,11 +10,13 @@ use roost_matrix::{
     ids::{DeviceId, EventId, OwnedDeviceId, OwnedEventId, OwnedUserId, RoomId, UserId},
 };
 use roost_store::{
-    Position, Read, UserNo, rooms, state, timeline,
+    Position, Read, UserNo, events, rooms, state,
+    state_map::{self, Snapshot},
+    timeline,
     token::{MessagesToken, Token},
 };
 
-use crate::{Error, EventFilter, Reader, Rendered, Room, Rooms, Stored, Vision, visibility::Range};
+use crate::{Error, EventFilter, OUTSIDE, Peers, Reader, Rendered, Room, Rooms, Stored, Vision, visibility::Range};
 
 /// Which way to page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +94,8 @@ pub struct Context {
 
 /// How many events one request looks at, at most, before it lets the client ask again.
 const MAX_SCAN: usize = 2000;
+/// How many gaps are filled for one request at most.
+const MAX_FILLS: usize = 3;
 /// How many entries one statement reads at most.
 const PAGE: usize = 200;
 
@@ -136,6 +140,7 @@ impl Rooms {
         &self,
         read: &Read<'_>,
         room: &Room,
+        user: &UserId,
         vision: &Vision,
         filter: &EventFilter,
         direction: Direction,
@@ -151,28 +156,24 @@ impl Rooms {
             Direction::Backwards => (to, from.saturating_sub(1)),
             Direction::Forwards => (from, to.saturating_sub(1)),
         };
-        let mut ranges: Vec<_> = vision
-            .ranges()
-            .iter()
-            .map(|range| Range { first: range.first.max(low), last: range.last.min(high) })
-            .filter(|range| range.first <= range.last)
-            .collect();
-        if direction == Direction::Backwards {
-            ranges.reverse();
-        }
         let mut looked_at = 0;
-        for mut range in ranges {
+        for stretch in stretches(vision.ranges(), low, high, direction) {
+            let mut range = stretch.range;
             while range.first <= range.last {
                 // One more than wanted, to know whether there is more.
                 let page = if filter.wants_all() { (limit - scan.events.len() + 1).min(PAGE) } else { PAGE };
                 let count = i64::try_from(page).unwrap_or(i64::MAX);
-                let entries = match direction {
-                    Direction::Backwards => timeline::backwards(read, room.no, range.last, range.first - 1, count)?,
-                    Direction::Forwards => timeline::forwards(read, room.no, range.first - 1, range.last, count)?,
+                let (first, last) = (range.first - 1, range.last);
+                let entries = match (direction, stretch.visible) {
+                    (Direction::Backwards, true) => timeline::backwards(read, room.no, last, first, count)?,
+                    (Direction::Forwards, true) => timeline::forwards(read, room.no, first, last, count)?,
+                    (Direction::Backwards, false) => timeline::asides_backwards(read, room.no, last, first, count)?,
+                    (Direction::Forwards, false) => timeline::asides_forwards(read, room.no, first, last, count)?,
                 };
+                self.look_aside(read, room, user, vision, &entries)?;
                 let nos: Vec<_> = entries.iter().map(|entry| entry.event).collect();
                 for stored in self.stored(read, room, &nos)? {
-                    if !filter.wants(&stored.pdu) {
+                    if !vision.sees(stored.idx) || !filter.wants(&stored.pdu) {
                         continue;
                     }
                     if scan.events.len() == limit {
@@ -205,12 +206,13 @@ impl Rooms {
         &self,
         read: &Read<'_>,
         room: &Room,
+        user: &UserId,
         vision: &Vision,
         filter: &EventFilter,
         after: i64,
         limit: usize,
     ) -> Result<Chunk, Error> {
-        let scan = self.scan(read, room, vision, filter, Direction::Backwards, i64::MAX, after, limit)?;
+        let scan = self.scan(read, room, user, vision, filter, Direction::Backwards, i64::MAX, after, limit)?;
         let mut events = scan.events;
         events.reverse();
         let start = match (events.first(), scan.next) {
@@ -251,16 +253,29 @@ impl Rooms {
         }
     }
 
-    /// `/messages`.
+    /// `/messages`. Where it comes to a gap of the history, `peers` are asked to fill it.
     pub async fn messages(
         &self,
         room: &RoomId,
         user: &UserId,
         device: Option<&DeviceId>,
         query: MessagesQuery,
+        peers: &dyn Peers,
     ) -> Result<Messages, Error> {
-        let (rooms, room_id, asker) = (self.clone(), room.to_owned(), self.asker(user, device).await?);
-        self.0.store.read(move |read| rooms.messages_in(read, &room_id, &asker, &query)).await
+        let asker = self.asker(user, device).await?;
+        for _ in 0..MAX_FILLS {
+            let (rooms, room_id, asker, query) = (self.clone(), room.to_owned(), asker.clone(), query.clone());
+            let (room, messages, low, high) =
+                self.0.store.read(move |read| rooms.messages_in(read, &room_id, &asker, &query)).await?;
+            // The nearest gap within what was looked at; only who pages back comes to one from above.
+            let gap = self.gap_at(&room, high).await?.filter(|gap| gap.idx >= low);
+            let Some(gap) = gap else { return Ok(messages) };
+            if self.fill(&room, &gap, peers).await? == 0 {
+                return Ok(messages);
+            }
+        }
+        let (rooms, room_id) = (self.clone(), room.to_owned());
+        self.0.store.read(move |read| Ok(rooms.messages_in(read, &room_id, &asker, &query)?.1)).await
     }
 
     fn messages_in(
@@ -269,20 +284,21 @@ impl Rooms {
         room: &RoomId,
         asker: &Asker,
         query: &MessagesQuery,
-    ) -> Result<Messages, Error> {
+    ) -> Result<(Arc<Room>, Messages, i64, i64), Error> {
         let room = self.room_in(read, room)?;
         let vision = self.vision_or_forbidden(read, &room, &asker.user, asker.user_no)?;
         let from = match (&query.from, query.direction) {
             (Some(token), _) => self.boundary_of(read, &room, token)?,
             (None, Direction::Backwards) => self.end(read, &room)?,
-            (None, Direction::Forwards) => 1,
+            (None, Direction::Forwards) => i64::MIN + 1,
         };
         let to = match (&query.to, query.direction) {
             (Some(token), _) => self.boundary_of(read, &room, token)?,
             (None, Direction::Backwards) => i64::MIN + 1,
             (None, Direction::Forwards) => i64::MAX,
         };
-        let scan = self.scan(read, &room, &vision, &query.filter, query.direction, from, to, query.limit)?;
+        let scan =
+            self.scan(read, &room, &asker.user, &vision, &query.filter, query.direction, from, to, query.limit)?;
         let state = if query.filter.lazy_load_members {
             let at = scan.events.iter().map(|event| event.idx).max().unwrap_or(0);
             self.members_of_senders(read, &room, &scan.events, at)?
@@ -290,12 +306,18 @@ impl Rooms {
             Vec::new()
         };
         let reader = asker.reader();
-        Ok(Messages {
+        let messages = Messages {
             start: query.from.unwrap_or_else(|| self.token(from)),
             end: scan.next.map(|next| self.token(next)),
             chunk: self.render(read, &room, &reader, &vision, &scan.events, ClientForm::WithRoomId)?,
             state: self.render(read, &room, &reader, &vision, &state, ClientForm::WithRoomId)?,
-        })
+        };
+        // What was looked at.
+        let (low, high) = match query.direction {
+            Direction::Backwards => (scan.next.unwrap_or(to).max(to), from.saturating_sub(1)),
+            Direction::Forwards => (from, scan.next.unwrap_or(to).min(to).saturating_sub(1)),
+        };
+        Ok((room, messages, low, high))
     }
 
     /// The member events, as of an index, of those who sent the events.
@@ -311,8 +333,24 @@ impl Rooms {
             return Ok(Vec::new());
         }
         let senders: Vec<_> = senders.into_iter().collect();
+        if let Some(state) = self.own_state(read, room, at)? {
+            let pairs: Vec<_> = senders.iter().map(|sender| ("m.room.member", *sender)).collect();
+            let keys: Vec<_> = state_map::find_keys(read, &pairs)?.into_values().collect();
+            let found = self.0.states.get_many(read, &state, &keys)?;
+            return self.stored(read, room, &found.into_iter().flatten().collect::<Vec<_>>());
+        }
         let members = state::keys_at(read, room.no, "m.room.member", &senders, at)?;
         self.stored(read, room, &members.into_iter().map(|(_, no)| no).collect::<Vec<_>>())
+    }
+
+    /// The state after an event that stands aside from the line of current states; `None` for all others.
+    fn own_state(&self, read: &Read<'_>, room: &Room, idx: i64) -> Result<Option<Snapshot>, Error> {
+        let entry = timeline::forwards(read, room.no, idx - 1, idx, 1)?.pop();
+        let Some(entry) = entry.filter(|entry| entry.aside) else { return Ok(None) };
+        match events::after(read, entry.event)? {
+            Some(no) => Ok(self.0.states.snapshot(read, room.no, no)?),
+            None => Ok(None),
+        }
     }
 
     /// One event, if the user may see it.
@@ -346,10 +384,11 @@ impl Rooms {
         asker: &Asker,
     ) -> Result<(Vision, Arc<Stored>), Error> {
         let vision = self.vision(read, room, &asker.user, asker.user_no)?;
-        match self.stored_by_id(read, room, event)? {
-            Some(stored) if vision.sees(stored.idx) => Ok((vision, stored)),
-            _ => Err(Error::NotFound("Event")),
-        }
+        let found = self.stored_by_id(read, room, event)?.filter(|stored| stored.idx != OUTSIDE);
+        let Some(stored) = found else { return Err(Error::NotFound("Event")) };
+        let entries = timeline::forwards(read, room.no, stored.idx - 1, stored.idx, 1)?;
+        self.look_aside(read, room, &asker.user, &vision, &entries)?;
+        if vision.sees(stored.idx) { Ok((vision, stored)) } else { Err(Error::NotFound("Event")) }
     }
 
     /// `/context`: an event with what is around it.
@@ -379,16 +418,38 @@ impl Rooms {
         let room = self.room_in(read, room).map_err(hide("Event"))?;
         let (vision, stored) = self.visible(read, &room, event, asker)?;
         let earlier = limit / 2;
-        let before =
-            self.scan(read, &room, &vision, filter, Direction::Backwards, stored.idx, i64::MIN + 1, limit - earlier)?;
-        let after = self.scan(read, &room, &vision, filter, Direction::Forwards, stored.idx + 1, i64::MAX, earlier)?;
+        let before = self.scan(
+            read,
+            &room,
+            &asker.user,
+            &vision,
+            filter,
+            Direction::Backwards,
+            stored.idx,
+            i64::MIN + 1,
+            limit - earlier,
+        )?;
+        let after = self.scan(
+            read,
+            &room,
+            &asker.user,
+            &vision,
+            filter,
+            Direction::Forwards,
+            stored.idx + 1,
+            i64::MAX,
+            earlier,
+        )?;
         let last = after.events.last().map_or(stored.idx, |event| event.idx);
         let first = before.events.last().map_or(stored.idx, |event| event.idx);
 
         let mut around = before.events.clone();
         around.push(stored.clone());
         around.extend(after.events.iter().cloned());
-        let mut state = self.stored(read, &room, &state::all_at(read, room.no, last)?)?;
+        let mut state = match self.own_state(read, &room, last)? {
+            Some(own) => self.events_of(read, &room, own.no)?,
+            None => self.stored(read, &room, &state::all_at(read, room.no, last)?)?,
+        };
         let senders: BTreeSet<_> = around.iter().map(|event| event.pdu.sender().to_owned()).collect();
         state.retain(|event| {
             filter.wants(&event.pdu)
@@ -427,7 +488,8 @@ impl Rooms {
                 let room = rooms.room_in(read, &room)?;
                 let vision = rooms.vision_or_forbidden(read, &room, &asker.user, asker.user_no)?;
                 // The first index whose event is not before (or, backwards, after) the moment.
-                let (mut low, mut high) = (1, rooms.end(read, &room)?);
+                let first = timeline::first(read, room.no)?.unwrap_or(1);
+                let (mut low, mut high) = (first, rooms.end(read, &room)?);
                 while low < high {
                     let middle = low + (high - low) / 2;
                     let entry = timeline::forwards(read, room.no, middle - 1, i64::MAX, 1)?;
@@ -444,12 +506,44 @@ impl Rooms {
                     }
                 }
                 let to = if direction == Direction::Forwards { i64::MAX } else { i64::MIN + 1 };
-                let scan = rooms.scan(read, &room, &vision, &EventFilter::default(), direction, low, to, 1)?;
+                let scan =
+                    rooms.scan(read, &room, &asker.user, &vision, &EventFilter::default(), direction, low, to, 1)?;
                 let event = scan.events.first().ok_or(Error::NotFound("Event"))?;
                 Ok((event.pdu.event_id().to_owned(), event.pdu.origin_server_ts()))
             })
             .await
     }
+}
+
+/// A stretch of the history: one that may be seen, or one between those, in which only events that stand aside are looked at.
+struct Stretch {
+    range: Range,
+    visible: bool,
+}
+
+/// Takes a history apart into what may be seen and what lies between, in the direction of a search.
+fn stretches(ranges: &[Range], low: i64, high: i64, direction: Direction) -> Vec<Stretch> {
+    let mut stretches = Vec::with_capacity(ranges.len() * 2 + 1);
+    let mut next = low;
+    for range in ranges {
+        let (first, last) = (range.first.max(low), range.last.min(high));
+        if first > last {
+            continue;
+        }
+        if next < first {
+            stretches.push(Stretch { range: Range { first: next, last: first - 1 }, visible: false });
+        }
+        stretches.push(Stretch { range: Range { first, last }, visible: true });
+        next = last.saturating_add(1);
+    }
+    // The last range may go on for ever, and then nothing comes after it.
+    if next <= high && stretches.last().is_none_or(|last| last.range.last < high) {
+        stretches.push(Stretch { range: Range { first: next, last: high }, visible: false });
+    }
+    if direction == Direction::Backwards {
+        stretches.reverse();
+    }
+    stretches
 }
 
 /// An unknown room looks like an unknown thing in it.

@@ -10,6 +10,7 @@
 mod adopt;
 mod aliases;
 mod appender;
+mod backfill;
 mod check;
 mod commit;
 mod create;
@@ -58,7 +59,7 @@ pub use error::Error;
 pub use filter::EventFilter;
 pub use history::{Chunk, Context, Direction, Messages, MessagesQuery, Scan};
 pub use members::{MemberProfile, MembershipEntry};
-pub use receive::{Outcome, Peers, StateIds};
+pub use receive::{Nobody, Outcome, Peers, StateIds};
 pub use render::{Reader, Rendered};
 pub use roost_store::Membership;
 pub use send::{NewEvent, Transaction};

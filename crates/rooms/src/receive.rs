@@ -24,7 +24,7 @@ use roost_store::{
     rooms,
 };
 
-use crate::{Error, Room, Rooms, surround::Keys};
+use crate::{Error, Room, Rooms, backfill::Gap, surround::Keys};
 
 /// Other servers, as the room engine asks them for what it lacks.
 ///
@@ -48,6 +48,34 @@ pub trait Peers: Send + Sync {
 
     /// Events before others in the graph: `backfill`.
     fn backfill<'a>(&'a self, room: &'a Room, from: &'a [OwnedEventId], limit: usize) -> BoxFuture<'a, Vec<Pdu>>;
+}
+
+/// Nobody: where there is no federation, or none of it is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Nobody;
+
+impl Peers for Nobody {
+    fn events<'a>(&'a self, _room: &'a Room, _ids: &'a [OwnedEventId]) -> BoxFuture<'a, Vec<Pdu>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn missing_events<'a>(
+        &'a self,
+        _room: &'a Room,
+        _earliest: &'a [OwnedEventId],
+        _latest: &'a [OwnedEventId],
+        _limit: usize,
+    ) -> BoxFuture<'a, Vec<Pdu>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn state_ids<'a>(&'a self, _room: &'a Room, _event: &'a EventId) -> BoxFuture<'a, Option<StateIds>> {
+        Box::pin(async { None })
+    }
+
+    fn backfill<'a>(&'a self, _room: &'a Room, _from: &'a [OwnedEventId], _limit: usize) -> BoxFuture<'a, Vec<Pdu>> {
+        Box::pin(async { Vec::new() })
+    }
 }
 
 /// The state before an event, by the ids of its events.
@@ -93,6 +121,8 @@ pub(crate) struct Bundle {
     pub(crate) events: Vec<Incoming>,
     /// Of a room in which nobody of this server is left: the events take the place of what the graph ended with.
     pub(crate) starts_over: bool,
+    /// They fill the gap before this place of the history, and change nothing of the room as it is now.
+    pub(crate) fills: Option<i64>,
 }
 
 /// The numbers of what a bundle names.
@@ -167,6 +197,39 @@ impl Rooms {
             add(&mut pending, room, found);
         }
 
+        self.complete(room, origin, pending, here, peers).await
+    }
+
+    /// A bundle that fills a gap of the history.
+    pub(crate) async fn gather_history(
+        &self,
+        room: &Arc<Room>,
+        gap: &Gap,
+        mut events: BTreeMap<OwnedEventId, Pdu>,
+        peers: &dyn Peers,
+    ) -> Result<Bundle, Error> {
+        let mut here = Here::new();
+        self.look_up(room, &events, &mut here).await?;
+        events.retain(|id, _| !is_placed(&here, id));
+        // Between what is here and the gap there may be no room left for all of them; there always is for some.
+        let free = usize::try_from(self.room_before(room, gap.idx).await?).unwrap_or(usize::MAX);
+        while events.len() > free {
+            events.pop_first();
+        }
+        let origin = self.0.identity.server_name.clone();
+        let bundle = self.complete(room, &origin, events, here, peers).await?;
+        Ok(Bundle { fills: Some(gap.idx), ..bundle })
+    }
+
+    /// Fetches the states and auth events that events of the graph build on.
+    async fn complete(
+        &self,
+        room: &Arc<Room>,
+        origin: &OwnedServerName,
+        pending: BTreeMap<OwnedEventId, Pdu>,
+        mut here: Here,
+        peers: &dyn Peers,
+    ) -> Result<Bundle, Error> {
         let mut outliers: BTreeMap<OwnedEventId, Pdu> = BTreeMap::new();
         let mut given = HashMap::new();
         let open: Vec<OwnedEventId> = lacking(&pending, &here).take(MAX_STATES).cloned().collect();
@@ -192,7 +255,7 @@ impl Rooms {
             .map(|pdu| Incoming { given: given.remove(pdu.event_id()), pdu })
             .collect();
         let outliers = sort::by(outliers.into_values().collect(), Pdu::auth_events);
-        Ok(Bundle { origin: origin.clone(), outliers, events, starts_over: false })
+        Ok(Bundle { origin: origin.clone(), outliers, events, starts_over: false, fills: None })
     }
 
     /// Fetches those of the events that are not here, and answers how many came.

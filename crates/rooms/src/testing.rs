@@ -97,7 +97,8 @@ impl Bed {
             limit: 1000,
             filter: crate::EventFilter::default(),
         };
-        let messages = self.rooms.messages(room, user, Some("DEVICE".into()), query).await.expect("messages");
+        let messages =
+            self.rooms.messages(room, user, Some("DEVICE".into()), query, &crate::Nobody).await.expect("messages");
         messages.chunk.iter().map(|event| serde_json::from_slice(&event.json).expect("JSON")).collect()
     }
 }

@@ -1,16 +1,20 @@
 //! Who may see which event: `m.room.history_visibility` as of each event.
 //!
 //! Whether a user may see an event depends on where it stands alone: on the history visibility there, on the user's
-//! membership there, and on whether the user joined later. So the answer for a whole history is a short list of ranges.
+//! membership there, and on whether the user joined later. So the answer for a whole history is a short list of ranges. Events
+//! that stand aside from the line of current states are judged one by one, by the state before them.
 //!
 //! <https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility>
 
-use std::collections::HashMap;
+use std::{cell::RefCell, collections::HashMap};
 
-use roost_matrix::ids::UserId;
-use roost_store::{Membership, Read, RoomNo, state};
+use roost_matrix::{event::Pdu, ids::UserId};
+use roost_store::{Membership, Read, RoomNo, SnapshotNo, events, state, state_map, timeline::Entry};
 
-use crate::Error;
+use crate::{
+    Error, Room, Rooms,
+    head::{membership_of, word_of},
+};
 
 /// Values of `m.room.history_visibility`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +56,9 @@ pub struct Vision {
     ranges: Vec<Range>,
     own: Vec<(i64, Membership)>,
     world_readable: bool,
+    /// Of events that stand aside, by their places: whether they may be seen, and the user's membership there. Filled as they are
+    /// read ([`Rooms::look_aside`]).
+    asides: RefCell<HashMap<i64, (bool, Membership)>>,
 }
 
 /// What a user may see of a room's state.
@@ -69,16 +76,9 @@ impl Vision {
     /// From the changes of the room's visibility and of the user's membership, each in the order of history.
     #[must_use]
     pub fn new(visibility: &[(i64, HistoryVisibility)], own: Vec<(i64, Membership)>) -> Self {
-        let last_join = own.iter().rev().find(|(_, membership)| *membership == Membership::Join).map(|(idx, _)| *idx);
+        let last_join = last_join(&own);
         let allowed = |idx: i64, seen: HistoryVisibility, member: Option<Membership>| {
-            let joins_later = last_join.is_some_and(|join| join > idx);
-            match seen {
-                HistoryVisibility::WorldReadable => true,
-                _ if member == Some(Membership::Join) => true,
-                HistoryVisibility::Shared => joins_later,
-                HistoryVisibility::Invited => member == Some(Membership::Invite) && joins_later,
-                HistoryVisibility::Joined => false,
-            }
+            allowed(seen, member, last_join.is_some_and(|join| join > idx))
         };
 
         let mut vision = Self::default();
@@ -132,6 +132,9 @@ impl Vision {
     /// Whether the event at that index may be seen.
     #[must_use]
     pub fn sees(&self, idx: i64) -> bool {
+        if let Some((seen, _)) = self.asides.borrow().get(&idx) {
+            return *seen;
+        }
         let after = self.ranges.partition_point(|range| range.first <= idx);
         after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|range| idx <= range.last)
     }
@@ -139,6 +142,9 @@ impl Vision {
     /// The user's membership at an index, with what the event there did to it.
     #[must_use]
     pub fn membership_at(&self, idx: i64) -> Membership {
+        if let Some((_, membership)) = self.asides.borrow().get(&idx) {
+            return *membership;
+        }
         let after = self.own.partition_point(|(at, _)| *at <= idx);
         after.checked_sub(1).and_then(|at| self.own.get(at)).map_or(Membership::Leave, |(_, membership)| *membership)
     }
@@ -167,6 +173,86 @@ impl Vision {
             None if self.world_readable => Sight::Now,
             None => Sight::Nothing,
         }
+    }
+}
+
+/// Where a user joined for the last time.
+fn last_join(own: &[(i64, Membership)]) -> Option<i64> {
+    own.iter().rev().find(|(_, membership)| *membership == Membership::Join).map(|(idx, _)| *idx)
+}
+
+/// Whether a user may see an event, by the state there.
+fn allowed(seen: HistoryVisibility, member: Option<Membership>, joins_later: bool) -> bool {
+    match seen {
+        HistoryVisibility::WorldReadable => true,
+        _ if member == Some(Membership::Join) => true,
+        HistoryVisibility::Shared => joins_later,
+        HistoryVisibility::Invited => member == Some(Membership::Invite) && joins_later,
+        HistoryVisibility::Joined => false,
+    }
+}
+
+const VISIBILITY: (&str, &str) = ("m.room.history_visibility", "");
+
+impl Rooms {
+    /// Judges those of the entries that stand aside, so that the vision knows about them. Events with the same state before them cost
+    /// what one costs.
+    pub fn look_aside(
+        &self,
+        read: &Read<'_>,
+        room: &Room,
+        user: &UserId,
+        vision: &Vision,
+        entries: &[Entry],
+    ) -> Result<(), Error> {
+        let open: Vec<_> = {
+            let known = vision.asides.borrow();
+            entries.iter().filter(|entry| entry.aside && !known.contains_key(&entry.idx)).copied().collect()
+        };
+        if open.is_empty() {
+            return Ok(());
+        }
+        let nos: Vec<_> = open.iter().map(|entry| entry.event).collect();
+        let stored = self.stored_map(read, room, &nos)?;
+        let mut befores = HashMap::new();
+        for piece in nos.chunks(1000) {
+            befores.extend(events::befores(read, piece)?);
+        }
+        let own = ("m.room.member", user.as_str());
+        let keys = state_map::find_keys(read, &[VISIBILITY, own])?;
+        let numbers: Vec<_> = [VISIBILITY, own].iter().filter_map(|key| keys.get(key).copied()).collect();
+        let mut known: HashMap<SnapshotNo, Vec<Pdu>> = HashMap::new();
+        let last_join = last_join(&vision.own);
+        for entry in open {
+            let (Some(event), Some(before)) = (stored.get(&entry.event), befores.get(&entry.event)) else { continue };
+            if !known.contains_key(before) {
+                let found = match self.0.states.snapshot(read, room.no, *before)? {
+                    Some(state) => self.0.states.get_many(read, &state, &numbers)?,
+                    None => Vec::new(),
+                };
+                let found: Vec<_> = found.into_iter().flatten().collect();
+                let found = self.stored(read, room, &found)?;
+                known.insert(*before, found.iter().map(|stored| stored.pdu.clone()).collect());
+            }
+            let state = known.get(before).map_or(&[][..], Vec::as_slice);
+            let is = |pdu: &Pdu, key: (&str, &str)| pdu.kind() == key.0 && pdu.state_key() == Some(key.1);
+            let seen = state.iter().find(|pdu| is(pdu, VISIBILITY)).and_then(word_of);
+            let mut seen = HistoryVisibility::of(seen.as_deref());
+            let mut member = state.iter().find(|pdu| is(pdu, own)).and_then(membership_of);
+            let joins_later = last_join.is_some_and(|join| join > entry.idx);
+            let mut visible = allowed(seen, member, joins_later);
+            // The event that changes the visibility, or the user's own membership, is judged by both sides.
+            if is(&event.pdu, VISIBILITY) {
+                seen = HistoryVisibility::of(word_of(&event.pdu).as_deref());
+            }
+            if is(&event.pdu, own) {
+                member = membership_of(&event.pdu);
+            }
+            visible |= allowed(seen, member, joins_later);
+            let verdict = (visible, member.unwrap_or(Membership::Leave));
+            vision.asides.borrow_mut().insert(entry.idx, verdict);
+        }
+        Ok(())
     }
 }
 

@@ -72,15 +72,18 @@ CREATE TABLE missing_events (
 
 CREATE INDEX missing_events_idx ON missing_events (room_no, idx);
 
--- `position` is that of the log at which it became visible; NULL: it was filled in later.
+-- `position` is that of the log at which it became visible; NULL: it was filled in later. `aside`: the state before it is not the room's
+-- current state as of its place (it was filled in, or came from another branch of the graph), so that who may see it is judged by its own.
 CREATE TABLE timeline (
     room_no BIGINT NOT NULL,
     idx BIGINT NOT NULL,
     event_no BIGINT NOT NULL,
     position BIGINT,
+    aside BOOLEAN NOT NULL,
     PRIMARY KEY (room_no, idx)
 ){clustered};
 
+CREATE INDEX timeline_asides ON timeline (room_no, idx) WHERE aside;
 CREATE INDEX timeline_position ON timeline (room_no, position);
 
 -- Which redaction hides an event's content. The first one counts. `erased`: the stored bytes are redacted, too.

@@ -143,6 +143,8 @@ statements! {
     MANY = "SELECT event_no, event_id, room_no, idx, standing, before_no, after_no, replaces, device, txn_id, json FROM events WHERE event_no IN ints($1)";
     MANY_BY_ID = "SELECT event_no, event_id, room_no, idx, standing, before_no, after_no, replaces, device, txn_id, json FROM events WHERE event_id IN texts($1)";
     PLACES = "SELECT event_no, event_id, room_no, idx, standing, before_no, after_no, replaces FROM events WHERE event_id IN texts($1)";
+    BEFORES = "SELECT event_no, before_no FROM events WHERE event_no IN ints($1) AND before_no IS NOT NULL";
+    AFTER = "SELECT coalesce(after_no, before_no) FROM events WHERE event_no = $1";
     OF_ROOM = "SELECT event_no FROM timeline WHERE room_no = $1 UNION ALL SELECT event_no FROM events WHERE room_no = $1 AND idx IS NULL";
     INSERT = "INSERT INTO events (event_no, event_id, room_no, idx, standing, before_no, after_no, replaces, device, txn_id, json)
               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
@@ -205,6 +207,16 @@ pub fn many_by_id(read: &Read<'_>, ids: &[&str]) -> Result<Vec<EventRow>, Error>
 /// Which of those ids are known in which room, and where they stand, in no order.
 pub fn places(read: &Read<'_>, ids: &[&str]) -> Result<Vec<(String, RoomNo, EventNo, Place)>, Error> {
     read.all(PLACES, params![ids], |row| Ok((row.get(1)?, row.get(2)?, row.get(0)?, place(row)?)))
+}
+
+/// The states before those events, of those of which one is known.
+pub fn befores(read: &Read<'_>, nos: &[EventNo]) -> Result<Vec<(EventNo, SnapshotNo)>, Error> {
+    read.all(BEFORES, params![nos], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// The state after an event, if one is known.
+pub fn after(read: &Read<'_>, no: EventNo) -> Result<Option<SnapshotNo>, Error> {
+    Ok(read.one(AFTER, params![no], |row| row.get(0))?.flatten())
 }
 
 /// The numbers of all events of a room, in no order.

@@ -13,24 +13,30 @@ pub struct Entry {
     pub event: EventNo,
     /// The position of the log at which it became visible; `None` for what was filled in later.
     pub position: Option<Position>,
+    /// Whether who may see it is judged by the state before it, and not by the room's current state as of its place.
+    pub aside: bool,
 }
 
 statements! {
-    INSERT = "INSERT INTO timeline (room_no, idx, event_no, position) VALUES ($1, $2, $3, position($4))";
-    BACKWARDS = "SELECT idx, event_no, position FROM timeline WHERE room_no = $1 AND idx <= $2 AND idx > $3 ORDER BY idx DESC LIMIT $4";
-    FORWARDS = "SELECT idx, event_no, position FROM timeline WHERE room_no = $1 AND idx > $2 AND idx <= $3 ORDER BY idx LIMIT $4";
-    FILL = "INSERT INTO timeline (room_no, idx, event_no, position) VALUES ($1, $2, $3, NULL)";
+    INSERT = "INSERT INTO timeline (room_no, idx, event_no, aside, position) VALUES ($1, $2, $3, $4, position($5))";
+    BACKWARDS = "SELECT idx, event_no, position, aside FROM timeline WHERE room_no = $1 AND idx <= $2 AND idx > $3 ORDER BY idx DESC LIMIT $4";
+    FORWARDS = "SELECT idx, event_no, position, aside FROM timeline WHERE room_no = $1 AND idx > $2 AND idx <= $3 ORDER BY idx LIMIT $4";
+    ASIDES_BACKWARDS = "SELECT idx, event_no, position, aside FROM timeline WHERE room_no = $1 AND aside AND idx <= $2 AND idx > $3 ORDER BY idx DESC LIMIT $4";
+    ASIDES_FORWARDS = "SELECT idx, event_no, position, aside FROM timeline WHERE room_no = $1 AND aside AND idx > $2 AND idx <= $3 ORDER BY idx LIMIT $4";
+    LAST_BELOW = "SELECT idx FROM timeline WHERE room_no = $1 AND idx < $2 ORDER BY idx DESC LIMIT 1";
+    FIRST = "SELECT idx FROM timeline WHERE room_no = $1 ORDER BY idx LIMIT 1";
+    FILL = "INSERT INTO timeline (room_no, idx, event_no, aside, position) VALUES ($1, $2, $3, TRUE, NULL)";
     INDEX_AT = "SELECT idx FROM timeline WHERE room_no = $1 AND position <= $2 ORDER BY position DESC LIMIT 1";
     LAST_POSITIONS = "SELECT value, (SELECT MAX(position) FROM timeline WHERE room_no = value) FROM ints($1)";
 }
 
 fn entry(row: &Row<'_>) -> Result<Entry, Error> {
-    Ok(Entry { idx: row.get(0)?, event: row.get(1)?, position: row.get(2)? })
+    Ok(Entry { idx: row.get(0)?, event: row.get(1)?, position: row.get(2)?, aside: row.get(3)? })
 }
 
 /// Puts an event into the history, visible from the position of `slot` on.
-pub fn insert(tx: &Tx<'_>, room: RoomNo, idx: i64, event: EventNo, slot: &Slot) {
-    tx.at_position(slot, INSERT, params![room, idx, event]);
+pub fn insert(tx: &Tx<'_>, room: RoomNo, idx: i64, event: EventNo, aside: bool, slot: &Slot) {
+    tx.at_position(slot, INSERT, params![room, idx, event, aside]);
 }
 
 /// Puts events into a gap of the history: (place, event). Nobody is told of them; who pages by finds them.
@@ -48,6 +54,26 @@ pub fn backwards(read: &Read<'_>, room: RoomNo, from: i64, after: i64, limit: i6
 /// Events with `after < idx <= to`, oldest first.
 pub fn forwards(read: &Read<'_>, room: RoomNo, after: i64, to: i64, limit: i64) -> Result<Vec<Entry>, Error> {
     read.all(FORWARDS, params![room, after, to, limit], entry)
+}
+
+/// Those events with `after < idx <= from`, newest first, that stand aside.
+pub fn asides_backwards(read: &Read<'_>, room: RoomNo, from: i64, after: i64, limit: i64) -> Result<Vec<Entry>, Error> {
+    read.all(ASIDES_BACKWARDS, params![room, from, after, limit], entry)
+}
+
+/// Those events with `after < idx <= to`, oldest first, that stand aside.
+pub fn asides_forwards(read: &Read<'_>, room: RoomNo, after: i64, to: i64, limit: i64) -> Result<Vec<Entry>, Error> {
+    read.all(ASIDES_FORWARDS, params![room, after, to, limit], entry)
+}
+
+/// The last place before `idx` that is taken.
+pub fn last_below(read: &Read<'_>, room: RoomNo, idx: i64) -> Result<Option<i64>, Error> {
+    read.one(LAST_BELOW, params![room, idx], |row| row.get(0))
+}
+
+/// The first place of the history.
+pub fn first(read: &Read<'_>, room: RoomNo) -> Result<Option<i64>, Error> {
+    read.one(FIRST, params![room], |row| row.get(0))
 }
 
 /// The index of the last event at or before a position of the log; `None` when there was none yet.

@@ -2,7 +2,8 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use roost_rooms::{Room, Rooms, Stored};
+use roost_matrix::ids::UserId;
+use roost_rooms::{Room, Rooms, Stored, Vision};
 use roost_store::{Read, timeline};
 
 use crate::{Error, filter::Events};
@@ -39,6 +40,7 @@ pub(crate) struct Window {
 impl Window {
     /// Takes the newest events of `span` that the filter lets through and that `sees` allows. `replayed` says whether the client
     /// learns the state from these events, too, and not only from what it is told beside them.
+    #[expect(clippy::too_many_arguments, reason = "a window has many sides")]
     pub(crate) fn read(
         rooms: &Rooms,
         read: &Read<'_>,
@@ -46,6 +48,7 @@ impl Window {
         span: Span,
         filter: &Events,
         replayed: bool,
+        (reader, vision): (&UserId, &Vision),
         sees: impl Fn(&Stored) -> bool,
     ) -> Result<Self, Error> {
         let limit = if filter.allows_room(room.id.as_str()) { filter.limit() } else { 0 };
@@ -62,6 +65,7 @@ impl Window {
             let Some(last) = entries.last() else { break };
             upper = last.idx - 1;
             batch = BATCH;
+            rooms.look_aside(read, room, reader, vision, &entries)?;
             let numbers: Vec<_> = entries.iter().map(|entry| entry.event).collect();
             for stored in rooms.stored(read, room, &numbers)? {
                 let wanted = sees(&stored)

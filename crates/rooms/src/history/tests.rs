@@ -42,7 +42,8 @@ async fn paging_in_either_direction_shows_every_event_once() {
                 let mut asked = MessagesQuery { filter, ..query(direction, limit) };
                 let mut bodies = Vec::new();
                 loop {
-                    let page = bed.rooms.messages(&room, &alice, None, asked.clone()).await.expect("messages");
+                    let page =
+                        bed.rooms.messages(&room, &alice, None, asked.clone(), &crate::Nobody).await.expect("messages");
                     assert!(page.chunk.len() <= limit);
                     bodies.extend(page.chunk.iter().filter_map(body));
                     match page.end {
@@ -73,20 +74,38 @@ async fn paging_stops_at_to_and_a_sync_token_stands_for_what_was_seen() {
     let bodies = |page: &Messages| page.chunk.iter().filter_map(body).collect::<Vec<_>>();
     let page = bed
         .rooms
-        .messages(&room, &alice, None, MessagesQuery { from: Some(seen), ..query(Direction::Forwards, 100) })
+        .messages(
+            &room,
+            &alice,
+            None,
+            MessagesQuery { from: Some(seen), ..query(Direction::Forwards, 100) },
+            &crate::Nobody,
+        )
         .await
         .expect("messages");
     assert_eq!(bodies(&page), ["3", "4", "5"]);
     let page = bed
         .rooms
-        .messages(&room, &alice, None, MessagesQuery { to: Some(seen), ..query(Direction::Backwards, 100) })
+        .messages(
+            &room,
+            &alice,
+            None,
+            MessagesQuery { to: Some(seen), ..query(Direction::Backwards, 100) },
+            &crate::Nobody,
+        )
         .await
         .expect("messages");
     assert_eq!(bodies(&page), ["5", "4", "3"]);
     assert!(page.end.is_none());
     let page = bed
         .rooms
-        .messages(&room, &alice, None, MessagesQuery { from: Some(seen), ..query(Direction::Backwards, 2) })
+        .messages(
+            &room,
+            &alice,
+            None,
+            MessagesQuery { from: Some(seen), ..query(Direction::Backwards, 2) },
+            &crate::Nobody,
+        )
         .await
         .expect("messages");
     assert_eq!(bodies(&page), ["2", "1"]);
@@ -94,7 +113,7 @@ async fn paging_stops_at_to_and_a_sync_token_stands_for_what_was_seen() {
         let from = bed.rooms.token(absurd);
         for direction in [Direction::Backwards, Direction::Forwards] {
             let asked = MessagesQuery { from: Some(from), to: Some(from), ..query(direction, 10) };
-            bed.rooms.messages(&room, &alice, None, asked).await.expect("an answer");
+            bed.rooms.messages(&room, &alice, None, asked, &crate::Nobody).await.expect("an answer");
         }
     }
 }
@@ -111,7 +130,7 @@ async fn lazily_loaded_members_are_those_who_sent_something() {
     let filter = EventFilter { lazy_load_members: true, ..only_messages() };
     let page = bed
         .rooms
-        .messages(&room, &alice, None, MessagesQuery { filter, ..query(Direction::Backwards, 10) })
+        .messages(&room, &alice, None, MessagesQuery { filter, ..query(Direction::Backwards, 10) }, &crate::Nobody)
         .await
         .expect("messages");
     let members: Vec<_> =
@@ -142,7 +161,7 @@ async fn who_left_sees_what_was_before_and_nothing_after() {
     assert!(matches!(bed.rooms.forget(&room, &carol).await, Err(Error::NotLeft)));
     bed.rooms.forget(&room, &bob).await.expect("forgotten");
     assert!(matches!(bed.rooms.state(&room, &bob).await, Err(Error::Forbidden(_))));
-    let refused = bed.rooms.messages(&room, &bob, None, query(Direction::Backwards, 10)).await;
+    let refused = bed.rooms.messages(&room, &bob, None, query(Direction::Backwards, 10), &crate::Nobody).await;
     assert!(matches!(refused, Err(Error::Forbidden(_))));
     // Until they come back.
     bed.join(&room, &bob).await.expect("joined");
@@ -305,7 +324,7 @@ async fn context_shows_what_is_around_an_event() {
     assert_eq!(found.state.len(), 6, "create, member, power levels, join rules, visibility, guests");
     let page = |from, direction| {
         let asked = MessagesQuery { from: Some(from), ..query(direction, 1) };
-        bed.rooms.messages(&room, &alice, None, asked)
+        bed.rooms.messages(&room, &alice, None, asked, &crate::Nobody)
     };
     assert_eq!(body(&page(found.start, Direction::Backwards).await.expect("messages").chunk[0]).as_deref(), Some("2"));
     assert_eq!(body(&page(found.end, Direction::Forwards).await.expect("messages").chunk[0]).as_deref(), Some("7"));

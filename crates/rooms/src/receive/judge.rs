@@ -138,8 +138,8 @@ impl Rooms {
             judge.outlier(pdu)?;
         }
         let mut verdicts = Vec::new();
-        for incoming in bundle.events.iter().skip(done) {
-            match judge.event(incoming)? {
+        for (at, incoming) in bundle.events.iter().enumerate().skip(done) {
+            match judge.event(at, incoming)? {
                 Step::Verdict(verdict) => verdicts.push(verdict),
                 Step::Commit => break,
             }
@@ -265,7 +265,14 @@ impl Judge<'_> {
             line: Vec::new(),
             redacts: None,
             transaction: None,
-            received: Some(Received { origin, was_outlier: false, missing: Vec::new(), redacted_by: None }),
+            received: Some(Received {
+                origin,
+                was_outlier: false,
+                missing: Vec::new(),
+                aside: true,
+                fills: false,
+                redacted_by: None,
+            }),
         });
     }
 
@@ -282,7 +289,7 @@ impl Judge<'_> {
         stored
     }
 
-    fn event(&mut self, incoming: &Incoming) -> Result<Step, Error> {
+    fn event(&mut self, at: usize, incoming: &Incoming) -> Result<Step, Error> {
         let pdu = &incoming.pdu;
         let known = self.nodes.get(pdu.event_id()).cloned();
         if known.as_ref().is_some_and(|node| !node.standing.is_outlier()) {
@@ -316,6 +323,11 @@ impl Judge<'_> {
             let reason = denied.to_string();
             self.put_aside(no, pdu, Standing::Rejected, states, cited, &reason, is_outlier, missing);
             return Ok(Step::other(Outcome::Rejected(reason)));
+        }
+        if let Some(gap) = self.bundle.fills {
+            let left = i64::try_from(self.bundle.events.len() - at).unwrap_or(i64::MAX);
+            let no = self.number_of(known.as_ref());
+            return self.fill(no, pdu, gap - left, before, merges, cited, is_outlier, missing);
         }
         // 6. by the current state of the room.
         let current = self.head.state.clone().filter(|state| state.no != before.no && !self.bundle.starts_over);
@@ -518,8 +530,45 @@ impl Judge<'_> {
             line: Vec::new(),
             redacts: None,
             transaction: None,
-            received: Some(Received { origin, was_outlier, missing, redacted_by: None }),
+            received: Some(Received { origin, was_outlier, missing, aside: true, fills: false, redacted_by: None }),
         });
+    }
+
+    /// Puts an event into a gap of the history.
+    #[expect(clippy::too_many_arguments, reason = "all that there is to know about the event")]
+    fn fill(
+        &mut self,
+        no: EventNo,
+        pdu: &Pdu,
+        idx: i64,
+        before: Snapshot,
+        merges: bool,
+        cited: Vec<(EventNo, Pdu, bool)>,
+        was_outlier: bool,
+        missing: Vec<OwnedEventId>,
+    ) -> Result<Step, Error> {
+        let (mut after, mut replaces) = (before.clone(), None);
+        if let Some(key) = self.names.keys.of(pdu)? {
+            let planner = self.planner.get_mut();
+            replaces = planner.get_many(self.read, &before, &[key])?.pop().flatten();
+            after = planner.apply(self.read, Some(&before), &[(key, Some(no))])?;
+        }
+        let stored = self.stand(no, pdu, idx, Standing::Accepted, replaces);
+        let left = Some(After::Loaded(after.clone()));
+        self.nodes.insert(pdu.event_id().to_owned(), Node { no, standing: Standing::Accepted, after: left });
+        let redacts = self.redacts(pdu, &before)?;
+        let redacted_by = self.redacted_by(pdu)?;
+        let origin = self.origin(None);
+        self.built.push(Built {
+            stored,
+            auth: cited.into_iter().map(|(no, _, _)| no).collect(),
+            states: Some(States { before, after, merges }),
+            line: Vec::new(),
+            redacts,
+            transaction: None,
+            received: Some(Received { origin, was_outlier, missing, aside: true, fills: true, redacted_by }),
+        });
+        Ok(Step::Verdict(Verdict::Accepted(self.built.len() - 1)))
     }
 
     #[expect(clippy::too_many_arguments, reason = "all that there is to know about the event")]
@@ -540,6 +589,7 @@ impl Judge<'_> {
         let is_behind = self.cited.contains(pdu.event_id().as_str());
         let mut tips = self.other_tips(pdu)?;
         let old = self.head.state.clone().unwrap_or_else(|| self.planner.borrow().empty());
+        let aside = old.no != states.before.no && !(self.head.is_new() || self.bundle.starts_over);
         let current = if tips.is_empty() && !is_behind {
             states.after.clone()
         } else {
@@ -583,7 +633,7 @@ impl Judge<'_> {
             line,
             redacts,
             transaction: None,
-            received: Some(Received { origin, was_outlier, missing, redacted_by }),
+            received: Some(Received { origin, was_outlier, missing, aside, fills: false, redacted_by }),
         });
         Ok(Step::Verdict(Verdict::Accepted(self.built.len() - 1)))
     }

@@ -13,6 +13,8 @@ use crate::{
     window::{Span, Window, is_member},
 };
 
+/// Before everything in a room's history, what was filled in later included.
+const START: i64 = i64::MIN + 1;
 const MEMBER: &str = "m.room.member";
 /// How many heroes a room has at least, if it has that many members.
 const HEROES: i64 = 5;
@@ -49,7 +51,7 @@ impl Assembly<'_> {
         let from = since.filter(|since| vision.membership_at(*since) == Membership::Join);
         let fresh = from.is_none();
         let wanted = Wanted {
-            span: Span { from: from.unwrap_or(0), end },
+            span: Span { from: from.unwrap_or(START), end },
             fresh,
             full: fresh || self.request.full_state,
             state: true,
@@ -72,7 +74,7 @@ impl Assembly<'_> {
         let entered = known.is_none() && vision.joins_within(since.unwrap_or(0), end);
         let from = match known {
             Some(from) => from,
-            None if entered => 0,
+            None if entered => START,
             // All that there is to see is how the invitation, the knock or the ban ended.
             None => end - 1,
         };
@@ -153,7 +155,8 @@ impl Assembly<'_> {
         };
         let filter = &self.request.filter.room.timeline;
         let replayed = self.request.state_after.is_none();
-        Window::read(&self.inner.rooms, self.read, subject.room, span, filter, replayed, sees)
+        let reader = (&*self.request.user_id, subject.vision);
+        Window::read(&self.inner.rooms, self.read, subject.room, span, filter, replayed, reader, sees)
     }
 
     fn write(
@@ -200,7 +203,8 @@ impl Assembly<'_> {
         out.extend_from_slice(&self.events(subject, &window.kept)?);
         out.extend_from_slice(b"],\"limited\":");
         out.extend_from_slice(if window.limited { b"true" } else { b"false" });
-        if window.base > 0 {
+        // Nothing comes before the event that created the room.
+        if window.kept.first().is_none_or(|first| first.pdu.kind() != "m.room.create") {
             let generation = self.inner.store.generation();
             let token = MessagesToken { generation, index: window.base + 1 };
             json::name(out, "prev_batch");

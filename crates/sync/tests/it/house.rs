@@ -52,7 +52,8 @@ impl House {
         let server_name = roost_matrix::ids::ServerName::parse("example.org").unwrap();
         let key = Arc::new(KeyPair::from_seed([7; 32], "test"));
         let identity = Identity { server_name: server_name.clone(), key };
-        let rooms = Rooms::open((*store).clone(), identity, roost_rooms::Options::default(), world.clone()).await.unwrap();
+        let rooms =
+            Rooms::open((*store).clone(), identity, roost_rooms::Options::default(), world.clone()).await.unwrap();
         let mut options = roost_users::Options::new(server_name);
         options.hash_cost = HashCost::CHEAPEST;
         let users = Users::open((*store).clone(), rooms.clone(), options, world.clone(), &workers).await.unwrap();

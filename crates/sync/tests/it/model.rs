@@ -157,7 +157,7 @@ async fn page_back(
         let filter =
             EventFilter { not_types: hidden.iter().map(|kind| (*kind).to_owned()).collect(), ..EventFilter::default() };
         let query = MessagesQuery { from: Some(from), to, direction: Direction::Backwards, limit: 3, filter };
-        let page = house.rooms.messages(room, &person.id, None, query).await.unwrap();
+        let page = house.rooms.messages(room, &person.id, None, query, &roost_rooms::Nobody).await.unwrap();
         found.extend(page.chunk.iter().map(|event| event.stored.pdu.event_id().to_string()));
         match page.end {
             Some(end) => from = end,
@@ -291,7 +291,7 @@ async fn compare(house: &House, client: &Client) {
                 ..EventFilter::default()
             },
         };
-        let all = house.rooms.messages(&room_id, &client.person.id, None, query).await.unwrap();
+        let all = house.rooms.messages(&room_id, &client.person.id, None, query, &roost_rooms::Nobody).await.unwrap();
         let all: Vec<_> = all.chunk.iter().map(|event| event.stored.pdu.event_id().to_string()).collect();
         assert_eq!(known.timeline, all, "the events of a room of {}", client.person.id);
     }

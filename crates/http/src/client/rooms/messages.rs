@@ -58,7 +58,8 @@ async fn messages(
         filter,
     };
     let lazy = wanted.filter.lazy_load_members;
-    let found = state.rooms.messages(&room_id, &caller.user_id, Some(&caller.device_id), wanted).await?;
+    let found =
+        state.rooms.messages(&room_id, &caller.user_id, Some(&caller.device_id), wanted, &roost_rooms::Nobody).await?;
     let mut answer = Object::new().token("start", &found.start).events("chunk", &found.chunk);
     if let Some(end) = &found.end {
         answer = answer.token("end", end);
