@@ -96,7 +96,7 @@ impl Rooms {
         let head = Head::new_room(no, rules);
         let partial = adoption.partial;
         let judging = move |read: &roost_store::Read<'_>| rooms.judge(read, &at, head, &bundle, 0, &names, first);
-        let Judged { mut head, built, planner, mut verdicts, .. } = self.0.store.read(judging).await?;
+        let Judged { mut head, built, planner, chains, mut verdicts, .. } = self.0.store.read(judging).await?;
         match verdicts.pop() {
             Some(Verdict::Accepted(_)) => {}
             Some(Verdict::Other(outcome)) => accepted(Some(outcome))?,
@@ -111,7 +111,8 @@ impl Rooms {
             alias: None,
         };
         let states = planner.finish().await?;
-        let plan = Arc::new(Plan::new(no, &mut head, built, states, Some(new), self.0.world.now_ms()));
+        let plan =
+            Arc::new(Plan::new(no, &mut head, built, states, Some(Arc::new(chains)), Some(new), self.0.world.now_ms()));
         let job = plan.clone();
         match self.0.store.write(move |tx| job.write(tx)).await {
             Ok(_) => self.room(&room.id).await.map(Some),

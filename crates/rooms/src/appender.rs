@@ -17,7 +17,8 @@ use std::{
 
 use roost_matrix::ids::OwnedEventId;
 use roost_store::{
-    EventNo, Position, Read, RoomNo, Sequence, Slot, Tx, rooms, state_map::Numbers, transactions::TransactionKey,
+    EventNo, Position, Read, RoomNo, Sequence, Slot, Tx, auth_chains, rooms, state_map::Numbers,
+    transactions::TransactionKey,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -29,7 +30,7 @@ use crate::{
         Bundle, Outcome,
         judge::{Judged, Verdict},
     },
-    surround::{Keys, surround},
+    surround::{Keys, surround, surround_messages},
 };
 
 /// What an append led to.
@@ -243,18 +244,27 @@ impl Appender {
     async fn plan(&mut self, mut built: Vec<Built>) -> Result<Plan, Error> {
         let rooms = self.rooms.clone();
         let Some(mut head) = self.head.take() else { return Err(Error::UnknownRoom) };
-        let keys = rooms.intern_state_keys(built.iter().map(|built| &built.stored.pdu)).await?;
         let mut planner = rooms.0.states.planner(self.room.no);
-        let (mut head, built, planner) = rooms
+        if built.iter().all(|built| built.stored.pdu.state_key().is_none()) {
+            surround_messages(&planner, &mut head, &mut built);
+            let (states, now) = (planner.finish().await?, rooms.0.world.now_ms());
+            let plan = Plan::new(self.room.no, &mut head, built, states, None, None, now);
+            self.head = Some(head);
+            return Ok(plan);
+        }
+        let keys = rooms.intern_state_keys(built.iter().map(|built| &built.stored.pdu)).await?;
+        let (engine, no) = (rooms.clone(), self.room.no);
+        let (mut head, built, planner, chains) = rooms
             .0
             .store
             .read(move |read| {
                 surround(read, &mut planner, &mut head, &mut built, &keys)?;
-                Ok::<_, Error>((head, built, planner))
+                let chains = engine.index(read, no, &built, &keys)?;
+                Ok::<_, Error>((head, built, planner, chains))
             })
             .await?;
-        let states = planner.finish().await?;
-        let plan = Plan::new(self.room.no, &mut head, built, states, None, rooms.0.world.now_ms());
+        let (states, now) = (planner.finish().await?, rooms.0.world.now_ms());
+        let plan = Plan::new(no, &mut head, built, states, Some(Arc::new(chains)), None, now);
         self.head = Some(head);
         Ok(plan)
     }
@@ -294,15 +304,26 @@ impl Appender {
     /// last resort.
     async fn commit_locked(&mut self, wanted: &Arc<Vec<Wanted>>, first: EventNo) -> Result<Vec<Answer>, Error> {
         for _ in 0..LOCKED_TRIES {
-            // What the closure can not do itself: give numbers to state keys, blocks and snapshots.
+            // What the closure can not do itself: give numbers to state keys, blocks and snapshots, and places in the index of
+            // auth chains, which must not read what may be undone.
             self.head = None;
-            let batch = self.build(wanted, first).await?;
-            let pdus: Vec<_> = batch.built.iter().map(|built| built.stored.pdu.clone()).collect();
-            let keys = self.rooms.intern_state_keys(pdus.iter()).await?;
-            let changes = keys.len();
+            let built = self.build(wanted, first).await?.built;
+            let keys = self.rooms.intern_state_keys(built.iter().map(|built| &built.stored.pdu)).await?;
+            let changes = built.iter().filter(|built| built.stored.pdu.state_key().is_some()).count();
             let numbers = Numbers::take(&self.rooms.0.store, changes * BLOCKS, changes).await?;
             let (rooms, room, job) = (self.rooms.clone(), self.room.clone(), wanted.clone());
-            let locked = move |tx: &Tx<'_>| locked(tx, &rooms, &room, &job, first, &keys, numbers);
+            let outside = self
+                .rooms
+                .0
+                .store
+                .read(move |read| {
+                    let chains = Arc::new(rooms.index(read, room.no, &built, &keys)?);
+                    let auth = built.into_iter().map(|built| (built.stored.no, built.auth)).collect();
+                    Ok::<_, Error>(Outside { keys, numbers, chains, auth })
+                })
+                .await?;
+            let (rooms, room) = (self.rooms.clone(), self.room.clone());
+            let locked = move |tx: &Tx<'_>| locked(tx, &rooms, &room, &job, first, &outside);
             // The head was built inside; the next batch reads it anew.
             self.head = None;
             match self.rooms.0.store.write(locked).await {
@@ -333,7 +354,7 @@ impl Appender {
             let (engine, room, work) = (rooms.clone(), self.room.clone(), bundle.clone());
             let (names, done) = (names.clone(), outcomes.len());
             let judging = move |read: &Read<'_>| engine.judge(read, &room, head, &work, done, &names, first);
-            let Judged { mut head, built, planner, verdicts, resets } = rooms.0.store.read(judging).await?;
+            let Judged { mut head, built, planner, chains, verdicts, resets } = rooms.0.store.read(judging).await?;
             if built.is_empty() && verdicts.is_empty() {
                 return Err(Error::Damaged("received events can not be judged".to_owned()));
             }
@@ -341,8 +362,8 @@ impl Appender {
             if built.is_empty() {
                 self.head = Some(head);
             } else {
-                let states = planner.finish().await?;
-                let plan = Plan::new(self.room.no, &mut head, built, states, None, rooms.0.world.now_ms());
+                let (states, now) = (planner.finish().await?, rooms.0.world.now_ms());
+                let plan = Plan::new(self.room.no, &mut head, built, states, Some(Arc::new(chains)), None, now);
                 self.head = Some(head);
                 let Some((_, written)) = self.write(plan).await? else {
                     lost += 1;
@@ -395,6 +416,15 @@ impl Appender {
     }
 }
 
+/// What the last resort is given.
+struct Outside {
+    keys: Keys,
+    numbers: Numbers,
+    chains: Arc<auth_chains::Plan>,
+    /// What each event cites that the places in the index are made for.
+    auth: HashMap<EventNo, Vec<EventNo>>,
+}
+
 /// What the last resort writes: the plan, unless there is nothing to write, what each request led to, the positions.
 type Locked = (Option<Arc<Plan>>, Vec<Led>, Vec<Option<Slot>>);
 
@@ -404,8 +434,7 @@ fn locked(
     room: &Arc<Room>,
     wanted: &[Wanted],
     first: EventNo,
-    keys: &Keys,
-    numbers: Numbers,
+    outside: &Outside,
 ) -> Result<Locked, NotCommitted> {
     rooms::lock(tx, room.no)?;
     let mut head = rooms.load_head(tx, room)?;
@@ -421,13 +450,17 @@ fn locked(
     if built.is_empty() {
         return Ok((None, outcomes, Vec::new()));
     }
-    if built.iter().any(|built| !keys.has(&built.stored.pdu)) {
+    let is_foreseen = |built: &Built| {
+        built.stored.pdu.state_key().is_none()
+            || outside.keys.has(&built.stored.pdu) && outside.auth.get(&built.stored.no) == Some(&built.auth)
+    };
+    if !built.iter().all(is_foreseen) || built.len() != outside.auth.len() {
         return Err(NotCommitted::Stale);
     }
     let mut planner = rooms.0.states.planner(room.no);
-    surround(tx, &mut planner, &mut head, &mut built, keys)?;
-    let states = planner.finish_with(numbers)?;
-    let plan = Arc::new(Plan::new(room.no, &mut head, built, states, None, rooms.0.world.now_ms()));
+    surround(tx, &mut planner, &mut head, &mut built, &outside.keys)?;
+    let (states, now) = (planner.finish_with(outside.numbers)?, rooms.0.world.now_ms());
+    let plan = Arc::new(Plan::new(room.no, &mut head, built, states, Some(outside.chains.clone()), None, now));
     let slots = plan.write(tx)?;
     Ok((Some(plan), outcomes, slots))
 }

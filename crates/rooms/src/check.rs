@@ -20,7 +20,7 @@ use roost_matrix::{
     },
 };
 use roost_store::{
-    EventNo, Membership, Position, Read, RoomNo, SnapshotNo,
+    EventNo, Membership, Position, Read, RoomNo, SnapshotNo, auth_chains,
     events::{self, Place, Standing},
     memberships, missing_events, rooms, state, state_map, timeline,
 };
@@ -87,6 +87,7 @@ impl Rooms {
                 check.tips()?;
                 check.current()?;
                 check.history()?;
+                check.index()?;
                 check.faults.truncate(MAX_FAULTS);
                 Ok(Checked { events: check.events.len(), faults: check.faults })
             })
@@ -442,6 +443,31 @@ impl Check<'_> {
         {
             self.fault(format!("the history ends at {last} and not at {}", self.row.head.idx));
         }
+        Ok(())
+    }
+}
+
+impl Check<'_> {
+    /// Whether the index of auth chains goes back to what the events cite.
+    fn index(&mut self) -> Result<(), Error> {
+        let chains = &self.rooms.0.chains;
+        let is_state = |event: &Event| event.stored.pdu.state_key().is_some();
+        let edges = |nos: &[EventNo]| {
+            let edges = |no: &EventNo| {
+                let event = self.events.get(no).filter(|event| is_state(event))?;
+                let cited = event.auth.iter().filter(|no| self.events.get(no).is_some_and(is_state));
+                Some(cited.copied().collect())
+            };
+            Ok(nos.iter().map(edges).collect())
+        };
+        let faults = auth_chains::check(chains, self.read, self.room.no, edges)?;
+        let all: Vec<EventNo> = self.events.iter().filter(|(_, event)| is_state(event)).map(|(no, _)| *no).collect();
+        let indexed = chains.has(self.read, self.room.no, &all)?;
+        let lacking = all.iter().zip(indexed).filter(|(_, is_indexed)| !is_indexed).count();
+        if lacking > 0 {
+            self.faults.push(format!("{lacking} state events are not in the index of auth chains"));
+        }
+        self.faults.extend(faults.iter().map(|fault| format!("the index of auth chains: {fault:?}")));
         Ok(())
     }
 }

@@ -1,11 +1,14 @@
 //! What one commit writes: events, their places, the states around them, what changes of the room's current state,
 //! memberships, transaction ids.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use roost_matrix::ids::OwnedEventId;
 use roost_store::{
-    Change, EventNo, Read, RoomNo, Slot, Tx, UserNo, aliases,
+    Change, EventNo, Read, RoomNo, Slot, Tx, UserNo, aliases, auth_chains,
     events::{self, Place},
     memberships, missing_events, rooms,
     state::{self, Change as StateChange},
@@ -29,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) built: Vec<Built>,
     /// The snapshots around the events, where there are new ones.
     pub(crate) states: state_map::Plan,
+    /// Where the new state events stand in the index of auth chains.
+    pub(crate) chains: Option<Arc<auth_chains::Plan>>,
     pub(crate) create: Option<NewRoom>,
     /// The time in milliseconds since the epoch.
     pub(crate) now: i64,
@@ -71,6 +76,7 @@ impl Plan {
         head: &mut Head,
         mut built: Vec<Built>,
         states: state_map::Plan,
+        chains: Option<Arc<auth_chains::Plan>>,
         create: Option<NewRoom>,
         now: u64,
     ) -> Self {
@@ -83,7 +89,7 @@ impl Plan {
             head.at.state = state.no;
         }
         let now = i64::try_from(now).unwrap_or(i64::MAX);
-        Self { room, revision: head.revision, head: head.at.clone(), built, states, create, now }
+        Self { room, revision: head.revision, head: head.at.clone(), built, states, chains, create, now }
     }
 
     /// Writes it, or refuses before the first change. The slots are the positions of the events; of those that have no
@@ -97,10 +103,14 @@ impl Plan {
                 }
             }
         }
-        self.states.write(tx).map_err(|error| match error {
+        let gone = |error| match error {
             roost_store::Error::Gone => NotCommitted::Stale,
             error => error.into(),
-        })?;
+        };
+        self.states.write(tx).map_err(gone)?;
+        if let Some(chains) = &self.chains {
+            chains.write(tx).map_err(gone)?;
+        }
         self.events(tx)?;
         self.line(tx)?;
         for built in &self.built {

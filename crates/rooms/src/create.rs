@@ -198,12 +198,14 @@ impl Rooms {
 
         let keys = self.intern_state_keys(built.iter().map(|built| &built.stored.pdu)).await?;
         let mut planner = self.0.states.planner(no);
-        let (mut head, built, planner) = self
+        let rooms = self.clone();
+        let (mut head, built, planner, chains) = self
             .0
             .store
             .read(move |read| {
                 surround(read, &mut planner, &mut head, &mut built, &keys)?;
-                Ok::<_, Error>((head, built, planner))
+                let chains = rooms.index(read, no, &built, &keys)?;
+                Ok::<_, Error>((head, built, planner, chains))
             })
             .await?;
         let new = NewRoom {
@@ -214,7 +216,7 @@ impl Rooms {
             alias: founding.alias.clone(),
         };
         let states = planner.finish().await?;
-        let plan = Arc::new(Plan::new(no, &mut head, built, states, Some(new), now));
+        let plan = Arc::new(Plan::new(no, &mut head, built, states, Some(Arc::new(chains)), Some(new), now));
         let job = plan.clone();
         match self.0.store.write(move |tx| job.write(tx)).await {
             Ok(_) => {}

@@ -163,7 +163,7 @@ impl Rooms {
                 // One more than wanted, to know whether there is more.
                 let page = if filter.wants_all() { (limit - scan.events.len() + 1).min(PAGE) } else { PAGE };
                 let count = i64::try_from(page).unwrap_or(i64::MAX);
-                let (first, last) = (range.first - 1, range.last);
+                let (first, last) = (range.first.saturating_sub(1), range.last);
                 let entries = match (direction, stretch.visible) {
                     (Direction::Backwards, true) => timeline::backwards(read, room.no, last, first, count)?,
                     (Direction::Forwards, true) => timeline::forwards(read, room.no, first, last, count)?,
@@ -232,7 +232,8 @@ impl Rooms {
     /// The boundary that a token stands for in this room. A token of `/sync` stands for what the reader had seen.
     pub fn boundary_of(&self, read: &Read<'_>, room: &Room, token: &Token) -> Result<i64, Error> {
         match token {
-            Token::Messages(token) => Ok(token.index),
+            // A client may write anything into it, and there are places before and after.
+            Token::Messages(token) => Ok(token.index.clamp(i64::MIN + 2, i64::MAX - 2)),
             Token::Sync(token) => self.boundary(read, room, token.position),
         }
     }
@@ -345,7 +346,7 @@ impl Rooms {
 
     /// The state after an event that stands aside from the line of current states; `None` for all others.
     fn own_state(&self, read: &Read<'_>, room: &Room, idx: i64) -> Result<Option<Snapshot>, Error> {
-        let entry = timeline::forwards(read, room.no, idx - 1, idx, 1)?.pop();
+        let entry = timeline::forwards(read, room.no, idx.saturating_sub(1), idx, 1)?.pop();
         let Some(entry) = entry.filter(|entry| entry.aside) else { return Ok(None) };
         match events::after(read, entry.event)? {
             Some(no) => Ok(self.0.states.snapshot(read, room.no, no)?),

@@ -47,7 +47,7 @@ use roost_matrix::{
     room_version::{RoomVersion, Rules},
     signing::KeyPair,
 };
-use roost_store::{Read, RoomNo, Store, rooms, state_map::StateMaps};
+use roost_store::{Read, RoomNo, Store, auth_chains::AuthChains, rooms, state_map::StateMaps};
 use roost_world::World;
 
 pub use adopt::Adoption;
@@ -85,6 +85,8 @@ pub struct Options {
     pub event_cache_bytes: u64,
     /// What the cache of room states may take.
     pub state_cache_bytes: u64,
+    /// What the cache of auth chains may take.
+    pub chain_cache_bytes: u64,
     /// How many appenders stay open while nobody writes. More may be open while they have work.
     pub appenders: usize,
     /// How long an appender waits for another request before it closes.
@@ -103,6 +105,7 @@ impl Default for Options {
             default_room_version: RoomVersion::V12,
             event_cache_bytes: 24 << 20,
             state_cache_bytes: 8 << 20,
+            chain_cache_bytes: 4 << 20,
             appenders: 512,
             idle: Duration::from_secs(60),
             queue: 256,
@@ -135,6 +138,7 @@ pub(crate) struct Inner {
     pub(crate) world: World,
     pub(crate) events: stored::EventCache,
     pub(crate) states: StateMaps,
+    pub(crate) chains: AuthChains,
     pub(crate) doors: appender::Doors,
     /// When the last room was created.
     pub(crate) created_at: AtomicU64,
@@ -149,8 +153,10 @@ impl Rooms {
     /// The engine over a store.
     pub async fn open(store: Store, identity: Identity, options: Options, world: World) -> Result<Self, Error> {
         let states = StateMaps::open(&store, &world, options.state_cache_bytes).await?;
+        let chains = AuthChains::open(&store, options.chain_cache_bytes);
         Ok(Self(Arc::new(Inner {
             states,
+            chains,
             events: stored::EventCache::new(options.event_cache_bytes),
             doors: appender::Doors::default(),
             created_at: AtomicU64::new(0),

@@ -5,7 +5,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
 };
 
 use roost_matrix::{
@@ -139,25 +139,6 @@ impl Graph<'_> {
     }
 }
 
-impl Graph<'_> {
-    fn chain(&self, events: &[EventNo]) -> Result<HashSet<EventNo>, Error> {
-        let mut found = HashSet::new();
-        let mut open = events.to_vec();
-        while !open.is_empty() {
-            let loaded = self.load(&open)?;
-            open = loaded
-                .into_iter()
-                .flatten()
-                .flat_map(|known| known.auth_events)
-                .filter(|no| found.insert(*no))
-                .collect();
-            open.sort_unstable();
-            open.dedup();
-        }
-        Ok(found)
-    }
-}
-
 impl Source for Graph<'_> {
     type Event = EventNo;
     type Error = Error;
@@ -192,49 +173,20 @@ impl Source for Graph<'_> {
 
     fn auth_difference(&self) -> Result<Vec<EventNo>, Error> {
         let split: HashSet<_> = self.splits.iter().map(|split| split.no).collect();
-        let mut common = Vec::new();
-        self.rooms.0.states.each(self.read, self.first, |key, event| {
-            if !split.contains(&key) {
-                common.push(event);
-            }
-            Ok(true)
-        })?;
-        let mut count: BTreeMap<EventNo, usize> = BTreeMap::new();
-        let own = self.own();
-        for events in &own {
-            for event in self.chain(events)? {
-                *count.entry(event).or_default() += 1;
-            }
-        }
-        let common = self.chain(&common)?;
-        Ok(count.into_iter().filter(|(no, n)| *n < own.len() && !common.contains(no)).map(|(no, _)| no).collect())
+        let agreed = |events: &[(EventNo, StateKeyNo)]| {
+            let keys: Vec<_> = events.iter().map(|(_, key)| *key).collect();
+            let found = self.planner.borrow_mut().get_many(self.read, self.first, &keys)?;
+            let is_agreed = |((no, key), found): (&(EventNo, StateKeyNo), Option<EventNo>)| {
+                found == Some(*no) && !split.contains(key)
+            };
+            Ok(events.iter().zip(found).map(is_agreed).collect())
+        };
+        Ok(self.rooms.0.chains.conflict_difference(self.read, self.room.no, &self.own(), agreed)?)
     }
 
     fn conflicted_subgraph(&self) -> Result<Vec<EventNo>, Error> {
         let ends: BTreeSet<EventNo> = self.own().into_iter().flatten().collect();
-        let mut found = BTreeSet::new();
-        let mut below: HashMap<EventNo, HashSet<EventNo>> = HashMap::new();
-        for end in &ends {
-            below.insert(*end, self.chain(&[*end])?);
-        }
-        for (top, chain) in &below {
-            let hit: Vec<_> = ends.iter().filter(|end| chain.contains(end)).collect();
-            if hit.is_empty() {
-                continue;
-            }
-            found.insert(*top);
-            for event in chain {
-                if hit.iter().any(|end| *end == event) {
-                    found.insert(*event);
-                    continue;
-                }
-                let under = self.chain(&[*event])?;
-                if hit.iter().any(|end| under.contains(end)) {
-                    found.insert(*event);
-                }
-            }
-        }
-        Ok(found.into_iter().collect())
+        Ok(self.rooms.0.chains.subgraph(self.read, self.room.no, &ends.into_iter().collect::<Vec<_>>())?)
     }
 
     fn create(&self) -> Result<Option<EventNo>, Error> {

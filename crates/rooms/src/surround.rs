@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use roost_matrix::event::Pdu;
-use roost_store::{Read, StateKeyNo, state_map::Planner};
+use roost_store::{Read, RoomNo, StateKeyNo, auth_chains, state_map::Planner};
 
 use crate::{
     Error, Rooms,
@@ -34,13 +34,29 @@ impl Keys {
         let no = self.get(pdu.kind(), state_key);
         no.map(Some).ok_or_else(|| Error::Damaged("a state key has no number".to_owned()))
     }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.values().map(HashMap::len).sum()
-    }
 }
 
 impl Rooms {
+    /// Places in the index of auth chains for the state events among these that are new.
+    pub(crate) fn index(
+        &self,
+        read: &Read<'_>,
+        room: RoomNo,
+        built: &[Built],
+        keys: &Keys,
+    ) -> Result<auth_chains::Plan, Error> {
+        let mut new = Vec::new();
+        for built in built {
+            if built.received.as_ref().is_some_and(|received| received.was_outlier) {
+                continue;
+            }
+            if let Some(key) = keys.of(&built.stored.pdu)? {
+                new.push(auth_chains::New { event: built.stored.no, key, auth_events: &built.auth });
+            }
+        }
+        Ok(self.0.chains.plan(read, room, &new, &[])?)
+    }
+
     /// Numbers for the keys of the state events among these.
     pub(crate) async fn intern_state_keys(&self, events: impl Iterator<Item = &Pdu>) -> Result<Keys, Error> {
         let mut pairs: Vec<(&str, &str)> = events.filter_map(|pdu| Some((pdu.kind(), pdu.state_key()?))).collect();
@@ -66,8 +82,7 @@ pub(crate) fn surround(
     keys: &Keys,
 ) -> Result<(), Error> {
     let mut state = head.state.take().unwrap_or_else(|| planner.empty());
-    // The first event merges whatever tips there were; what it leaves is what the next one has before it.
-    let mut merges = built.first().is_some_and(|first| first.stored.pdu.prev_events().len() != 1);
+    let mut merges = merges(built);
     for event in built {
         let before = state.clone();
         if let Some(key) = keys.of(&event.stored.pdu)? {
@@ -78,4 +93,19 @@ pub(crate) fn surround(
     }
     head.state = Some(state);
     Ok(())
+}
+
+/// The same for events that change no state.
+pub(crate) fn surround_messages(planner: &Planner, head: &mut Head, built: &mut [Built]) {
+    let state = head.state.get_or_insert_with(|| planner.empty()).clone();
+    let mut merges = merges(built);
+    for event in built {
+        event.states = Some(States { before: state.clone(), after: state.clone(), merges });
+        merges = false;
+    }
+}
+
+/// Whether the first event merges several tips; what it leaves is what the next one has before it.
+fn merges(built: &[Built]) -> bool {
+    built.first().is_some_and(|first| first.stored.pdu.prev_events().len() != 1)
 }

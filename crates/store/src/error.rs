@@ -37,6 +37,9 @@ pub enum Error {
     /// What a write builds upon has been deleted since it was read: begin again from what is there now.
     #[error("what this builds upon has been deleted meanwhile")]
     Gone,
+    /// What is asked about auth chains needs this event, and the index does not have it.
+    #[error("event {0} is not in its room's index of auth chains")]
+    NotIndexed(crate::EventNo),
     /// A closure panicked. Whatever it had written was rolled back.
     #[error("a job of the store panicked and was undone")]
     Panicked,

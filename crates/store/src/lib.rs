@@ -26,6 +26,7 @@
 pub mod account_data;
 pub mod accounts;
 pub mod aliases;
+pub mod auth_chains;
 mod copy;
 pub mod cursors;
 pub mod devices;

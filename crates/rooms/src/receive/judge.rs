@@ -19,7 +19,7 @@ use roost_matrix::{
     room_version::RoomIds,
 };
 use roost_store::{
-    EventNo, Membership, Read, StateKeyNo, UserNo,
+    EventNo, Membership, Read, StateKeyNo, UserNo, auth_chains,
     events::{self, Origin, Place, Standing},
     missing_events,
     state_map::{self, Planner, Snapshot},
@@ -39,6 +39,7 @@ pub(crate) struct Judged {
     pub(crate) head: Head,
     pub(crate) built: Vec<Built>,
     pub(crate) planner: Planner,
+    pub(crate) chains: auth_chains::Plan,
     /// Of each event that was judged, in order.
     pub(crate) verdicts: Vec<Verdict>,
     pub(crate) resets: Vec<Reset>,
@@ -145,7 +146,8 @@ impl Rooms {
             }
         }
         let Judge { head, built, planner, resets, .. } = judge;
-        Ok(Judged { head, built, planner: planner.into_inner(), verdicts, resets })
+        let chains = self.index(read, room.no, &built, &names.keys)?;
+        Ok(Judged { head, built, planner: planner.into_inner(), chains, verdicts, resets })
     }
 }
 
@@ -260,7 +262,7 @@ impl Judge<'_> {
         let origin = self.origin(denied.map(|denied| denied.to_string()));
         self.built.push(Built {
             stored,
-            auth: cited.into_iter().map(|(no, _, _)| no).collect(),
+            auth: states_of(&cited),
             states: None,
             line: Vec::new(),
             redacts: None,
@@ -525,7 +527,7 @@ impl Judge<'_> {
         let origin = self.origin(Some(reason.to_owned()));
         self.built.push(Built {
             stored,
-            auth: cited.into_iter().map(|(no, _, _)| no).collect(),
+            auth: states_of(&cited),
             states: Some(states),
             line: Vec::new(),
             redacts: None,
@@ -561,7 +563,7 @@ impl Judge<'_> {
         let origin = self.origin(None);
         self.built.push(Built {
             stored,
-            auth: cited.into_iter().map(|(no, _, _)| no).collect(),
+            auth: states_of(&cited),
             states: Some(States { before, after, merges }),
             line: Vec::new(),
             redacts,
@@ -628,7 +630,7 @@ impl Judge<'_> {
         let origin = self.origin(None);
         self.built.push(Built {
             stored,
-            auth: cited.into_iter().map(|(no, _, _)| no).collect(),
+            auth: states_of(&cited),
             states: Some(states),
             line,
             redacts,
@@ -807,6 +809,11 @@ impl Judge<'_> {
         }
         Ok(())
     }
+}
+
+/// Those of the cited events that are state events: what else is cited makes an event rejected, and is in no auth chain.
+fn states_of(cited: &[(EventNo, Pdu, bool)]) -> Vec<EventNo> {
+    cited.iter().filter(|(_, pdu, _)| pdu.state_key().is_some()).map(|(no, _, _)| *no).collect()
 }
 
 impl Node {
