@@ -158,10 +158,12 @@ impl Rooms {
         sent: Vec<Pdu>,
         peers: &dyn Peers,
     ) -> Result<Vec<(OwnedEventId, Outcome)>, Error> {
-        let ids: Vec<_> = sent.iter().map(|pdu| pdu.event_id().to_owned()).collect();
+        // What is of another room is not judged at all.
+        let ids: Vec<_> = sent.iter().map(|pdu| (pdu.event_id().to_owned(), pdu.room_id() == room.id)).collect();
         let bundle = Arc::new(self.gather(room, origin, sent, peers).await?);
         let mut became = self.take_in(room, bundle).await?;
-        Ok(ids.into_iter().map(|id| became.remove_entry(&id).unwrap_or((id, Outcome::Known))).collect())
+        let unjudged = |is_here: bool| if is_here { Outcome::Known } else { Outcome::Missing };
+        Ok(ids.into_iter().map(|(id, is_here)| became.remove_entry(&id).unwrap_or((id, unjudged(is_here)))).collect())
     }
 
     async fn take_in(&self, room: &Arc<Room>, bundle: Arc<Bundle>) -> Result<HashMap<OwnedEventId, Outcome>, Error> {

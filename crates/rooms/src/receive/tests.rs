@@ -20,6 +20,8 @@ use crate::{
     testing::{state, text},
 };
 
+mod scenes;
+
 /// A number generator that gives the same numbers for the same seed.
 struct Rng(u64);
 
