@@ -1,6 +1,6 @@
 """python -m walk BASE_URL: the whole walk, on a server named localhost with open registration and the secret "complement".
 
-With --by-wish only the part whose answers the schemas can not describe: what a filter takes away from events or adds to them.
+With --by-wish only the part whose answers the schemas can not describe: events in the format of servers.
 """
 
 import sys

@@ -78,6 +78,7 @@ def filters(the, alice, bob):
         "room": {"timeline": {"limit": 3, "types": ["m.room.message"]}, "state": {"lazy_load_members": True}, "include_leave": True},
         "presence": {"types": []},
         "account_data": {"not_types": ["org.example.*"]},
+        "event_fields": ["type", "content", "sender"],
         "event_format": "client",
     }
     stored = alice.post("user", alice.id, "filter", body=wanted).get("filter_id", "")
