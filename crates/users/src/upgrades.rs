@@ -32,10 +32,10 @@ impl Users {
             }
         }
         let (from, to) = (old.to_string(), room.to_string());
-        match self.change_push_rules(user, user_id, move |rules| follow(rules, &from, &to)).await {
-            Err(PushRuleError::Store(error)) => return Err(error.into()),
-            // There is no room for one more rule: then it is not copied.
-            Ok(()) | Err(_) => {}
+        let copied = self.change_push_rules(user, user_id, move |rules| follow(rules, &from, &to)).await;
+        // Where there is no room for one more rule it is not copied.
+        if let Err(PushRuleError::Store(error)) = copied {
+            return Err(error.into());
         }
         self.follow_direct(user, old, room.to_owned()).await
     }
