@@ -4,7 +4,7 @@
 test:
     cargo xtask test
 
-# One stage of it: format, arrows, clippy, sqlite, postgres, endpoints, e2e.
+# One stage of it: format, arrows, clippy, sqlite, postgres, endpoints, e2e, conformance.
 stage NAME:
     cargo xtask test {{ NAME }}
 

@@ -18,7 +18,7 @@ pub const MAX_TAGS: usize = 100;
 const MAX_PIECES: u64 = 100_000;
 
 /// How long one piece can be, and all of a user's together, in bytes: a first /sync holds them all at once.
-const MAX_PIECE_BYTES: usize = 1 << 20;
+pub(crate) const MAX_PIECE_BYTES: usize = 1 << 20;
 const MAX_BYTES: u64 = 32 << 20;
 
 /// Pieces of this length are held by their number alone.

@@ -23,6 +23,7 @@ mod receipts;
 mod registration_tokens;
 mod sessions;
 mod typing;
+mod upgrades;
 mod user_directory;
 
 pub use account_data::MAX_TAGS;

@@ -25,9 +25,9 @@ mod upgrade;
 use axum::Router;
 use roost_rooms::EventFilter;
 use roost_store::token::Token;
-use ruma::{OwnedRoomId, RoomOrAliasId};
+use ruma::{OwnedRoomId, RoomId, RoomOrAliasId};
 
-use crate::{Error, State};
+use crate::{Caller, Error, State};
 
 pub(super) fn routes() -> Router<State> {
     Router::new()
@@ -73,6 +73,14 @@ fn filter(text: Option<&str>) -> Result<EventFilter, Error> {
     match text {
         None | Some("") => Ok(EventFilter::default()),
         Some(text) => serde_json::from_str(text).map_err(|error| Error::invalid_param(format!("`filter`: {error}"))),
+    }
+}
+
+/// Takes a user's settings over into a room that they have just come into, if it replaces another. They are in it already, so
+/// a failure is nothing that they have to hear of.
+async fn follow_upgrade(state: &State, caller: &Caller, room: &RoomId) {
+    if let Err(error) = state.users.follow_upgrade(caller.user_no, &caller.user_id, room).await {
+        tracing::warn!(%error, %room, "a user's settings did not follow them into the room that replaces another");
     }
 }
 

@@ -6,6 +6,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+/// What every event has in an answer, wanted or not: the specification's schema requires it, "a server may include more
+/// fields than were requested", and a client can do little with an event that it can not name or place.
+const ALWAYS: [&str; 5] = ["event_id", "origin_server_ts", "sender", "state_key", "type"];
+
 /// The deepest path that is followed; what lies deeper is kept whole.
 const MAX_DEPTH: usize = 16;
 
@@ -21,11 +25,11 @@ struct Node {
 }
 
 impl Fields {
-    /// Reads the paths. `event_id` is always kept, since a client can do nothing with an event that it can not name.
+    /// Reads the paths.
     #[must_use]
     pub fn new(paths: &[String]) -> Self {
         let mut root = Node::default();
-        for path in paths.iter().map(String::as_str).chain(["event_id"]) {
+        for path in paths.iter().map(String::as_str).chain(ALWAYS) {
             let mut node = &mut root;
             for part in split(path).into_iter().take(MAX_DEPTH) {
                 node = node.children.entry(part).or_default();
@@ -35,10 +39,13 @@ impl Fields {
         Self(root)
     }
 
-    /// The event with the wanted properties alone.
+    /// The event with the wanted properties, with those that every event has, and with an object for its content even when
+    /// nothing of that is wanted.
     #[must_use]
     pub fn prune(&self, event: &Map<String, Value>) -> Map<String, Value> {
-        keep(&self.0, event)
+        let mut kept = keep(&self.0, event);
+        kept.entry("content").or_insert_with(|| Map::new().into());
+        kept
     }
 }
 

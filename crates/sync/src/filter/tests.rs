@@ -97,12 +97,26 @@ fn broken_json_and_wrong_shapes_are_told_apart() {
 }
 
 #[test]
-fn event_fields_keep_the_named_properties_and_the_event_id() {
-    let event = json!({"event_id": "$e", "type": "t", "content": {"body": "b", "a.b": 1, "deep": {"x": 1, "y": 2}}});
+fn event_fields_keep_the_named_properties_and_what_every_event_has() {
+    let event = json!({
+        "event_id": "$e", "type": "t", "sender": "@a:x", "state_key": "", "origin_server_ts": 1, "unsigned": {"age": 5},
+        "content": {"body": "b", "a.b": 1, "deep": {"x": 1, "y": 2}},
+    });
     let fields = Fields::new(&["content.body".to_owned(), r"content.a\.b".to_owned(), "content.deep.x".to_owned()]);
     let kept = fields.prune(event.as_object().unwrap());
     assert_eq!(
         serde_json::Value::Object(kept),
-        json!({"event_id": "$e", "content": {"body": "b", "a.b": 1, "deep": {"x": 1}}})
+        json!({
+            "event_id": "$e", "type": "t", "sender": "@a:x", "state_key": "", "origin_server_ts": 1,
+            "content": {"body": "b", "a.b": 1, "deep": {"x": 1}},
+        })
     );
+}
+
+#[test]
+fn an_event_has_content_even_when_nothing_of_it_is_wanted() {
+    let event =
+        json!({"event_id": "$e", "type": "t", "sender": "@a:x", "origin_server_ts": 1, "content": {"body": "b"}});
+    let kept = Fields::new(&["type".to_owned()]).prune(event.as_object().unwrap());
+    assert_eq!(kept["content"], json!({}));
 }

@@ -18,7 +18,10 @@ pub(super) fn routes() -> Router<State> {
 
 async fn join(state: &State, caller: &Caller, room: &OwnedRoomId, reason: Option<&str>) -> Result<(), Error> {
     let profile = state.rooms.profile(&caller.user_id).await?;
-    state.rooms.join(room, &caller.user_id, &profile, reason).await?;
+    let joined = state.rooms.join(room, &caller.user_id, &profile, reason).await?;
+    if joined.position.is_some() {
+        super::follow_upgrade(state, caller, room).await;
+    }
     Ok(())
 }
 

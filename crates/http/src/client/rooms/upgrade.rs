@@ -22,5 +22,6 @@ async fn upgrade(
     let version = request.new_version.as_str();
     let creators = &request.additional_creators;
     let room = state.rooms.upgrade(&request.room_id, &caller.user_id, &profile, version, creators).await?;
+    super::follow_upgrade(&state, &caller, &room).await;
     Ok(Ruma(Response::new(room)))
 }

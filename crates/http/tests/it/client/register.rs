@@ -344,3 +344,19 @@ async fn the_validity_of_tokens_can_be_asked() {
     let (status, body) = server.get(path).await;
     assert_eq!((status, errcode(&body)), (400, "M_MISSING_PARAM"));
 }
+
+#[tokio::test]
+async fn every_allowed_character_can_be_in_a_name_and_any_in_a_password() {
+    let server = Server::start().await;
+    let password = "пароль 密码 🔑 \"quoted\"";
+    for name in ["q3.abc", "q3_abc", "q3-abc", "q3/abc", "q3=abc", "q3+abc"] {
+        let mut request = dummy(name);
+        request["password"] = json!(password);
+        let (status, body) = server.post(REGISTER, &request).await;
+        assert_eq!((status, &body["user_id"]), (200, &json!(format!("@{name}:localhost"))));
+        let login = json!({
+            "type": "m.login.password", "identifier": { "type": "m.id.user", "user": name }, "password": password,
+        });
+        assert_eq!(server.post("/_matrix/client/v3/login", &login).await.0, 200, "{name}");
+    }
+}

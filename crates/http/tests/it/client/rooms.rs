@@ -3,6 +3,8 @@
 mod aliases;
 mod context;
 mod create;
+mod creators;
+mod departed;
 mod event;
 mod leave;
 mod members;

@@ -5,6 +5,7 @@ mod filters;
 mod lazy;
 mod membership;
 mod state;
+mod waking;
 
 use roost_testkit::{Server, User, segment};
 use serde_json::{Value, json};

@@ -111,3 +111,24 @@ async fn a_term_longer_than_any_name_finds_nobody() {
     let alice = server.register("alice").await;
     assert!(find(&alice, &"x".repeat(100_000)).await.is_empty());
 }
+
+#[tokio::test]
+async fn a_name_that_somebody_bears_in_one_room_only_is_found_by_nobody() {
+    let server = Server::start().await;
+    let (alice, bob, carol) =
+        (server.register("alice").await, server.register("bob").await, server.register("carol").await);
+    set_name(&bob, "Robert").await;
+    let (private, public) = (
+        bob.create_room(&json!({ "invite": [alice.id] })).await,
+        bob.create_room(&json!({ "preset": "public_chat" })).await,
+    );
+    alice.join(&private).await;
+    for room in [&private, &public] {
+        let content = json!({ "membership": "join", "displayname": "Secretive" });
+        bob.set_state(room, "m.room.member", &bob.id, &content).await;
+    }
+    for finder in [&alice, &carol] {
+        assert!(find(finder, "secretive").await.is_empty());
+        assert_eq!(find(finder, "robert").await, std::slice::from_ref(&bob.id));
+    }
+}

@@ -227,3 +227,30 @@ async fn member_events_carry_the_profile() {
     bob.join(&room).await;
     assert_eq!(membership(&alice, &room, &bob).await, json!({ "membership": "join", "displayname": "Bob" }));
 }
+
+#[tokio::test]
+async fn join_rules_that_name_no_room_as_they_should_let_nobody_in() {
+    let server = Server::start().await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let space = public_room(&alice).await;
+    bob.join(&space).await;
+    for allow in [
+        json!(["invalid"]),
+        json!([{ "type": "m.room_membership", "room": space }]),
+        json!([{ "type": "m.room_membership", "room_id": [space] }]),
+        json!([{ "type": "invalid", "room_id": space }]),
+        json!({ "type": "m.room_membership", "room_id": space }),
+        json!("invalid"),
+        json!([]),
+    ] {
+        let content = json!({ "join_rule": "restricted", "allow": allow });
+        let initial = json!([{ "type": "m.room.join_rules", "content": content }]);
+        let (status, answer) = alice.post("/_matrix/client/v3/createRoom", &json!({ "initial_state": initial })).await;
+        // Whether such rules are taken at all or not, they open nothing.
+        if let (200, Some(room)) = (status, answer["room_id"].as_str()) {
+            refused(bob.post(&User::room_path(room, &["join"]), &json!({})).await, 403, "M_FORBIDDEN");
+        } else {
+            assert_eq!(status, 400, "{answer}");
+        }
+    }
+}

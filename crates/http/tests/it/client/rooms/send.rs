@@ -2,7 +2,7 @@
 
 use http::Method;
 use roost_testkit::{Server, User};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{bodies, good, public_room, refused};
 
@@ -97,4 +97,22 @@ async fn an_event_type_may_be_any_text() {
     let event = good(alice.get(&User::room_path(&room, &["event", &event])).await);
     assert_eq!((event["type"].as_str(), &event["content"]), (Some(kind), &json!({ "a": 1 })));
     assert_eq!(event["unsigned"]["transaction_id"], "a/b c");
+}
+
+#[tokio::test]
+async fn a_transaction_id_outlives_the_access_token_it_was_first_used_with() {
+    let server = Server::start().await;
+    let request = json!({ "username": "alice", "auth": { "type": "m.login.dummy" }, "refresh_token": true });
+    let first = good(server.post("/_matrix/client/v3/register", &request).await);
+    let mut alice = server.register("other").await;
+    let text = |answer: &Value, key: &str| answer[key].as_str().unwrap().to_owned();
+    alice.token = text(&first, "access_token");
+    let room = public_room(&alice).await;
+    let sent = alice.send(&room, "once").await;
+    let refresh = json!({ "refresh_token": first["refresh_token"] });
+    let second = good(server.post("/_matrix/client/v3/refresh", &refresh).await);
+    alice.token = text(&second, "access_token");
+    assert_eq!(alice.send(&room, "once").await, sent);
+    let event = good(alice.get(&User::room_path(&room, &["event", &sent])).await);
+    assert_eq!(event["unsigned"]["transaction_id"], "once");
 }

@@ -94,14 +94,22 @@ async fn state_and_account_data_have_filters_of_their_own() {
 }
 
 #[tokio::test]
-async fn event_fields_leave_out_the_others() {
+async fn event_fields_leave_out_the_others_but_for_what_every_event_has() {
     let (_server, alice, bob, room) = two().await;
     let first = bob.sync(None).await;
     let id = alice.send(&room, "hello").await;
     let filter = filtered(&json!({"event_fields": ["type", "content.body"]}));
     let answer = bob.sync_with(&format!("{}&{filter}", next(&first))).await;
     let event = &joined(&answer, &room)["timeline"]["events"][0];
-    assert_eq!(event, &json!({"event_id": id, "type": "m.room.message", "content": {"body": "hello"}}));
+    let moment = &event["origin_server_ts"];
+    assert!(moment.is_u64());
+    assert_eq!(
+        event,
+        &json!({
+            "event_id": id, "type": "m.room.message", "sender": alice.id, "origin_server_ts": moment,
+            "content": {"body": "hello"},
+        })
+    );
 }
 
 #[tokio::test]
