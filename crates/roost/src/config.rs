@@ -23,6 +23,7 @@ mod registration;
 mod schema;
 mod sessions;
 mod support;
+mod sync;
 mod top;
 
 use std::path::{Path, PathBuf};
@@ -51,6 +52,7 @@ pub use self::{
     schema::{Key, Problems, RateSetting, Setting},
     sessions::Sessions,
     support::Support,
+    sync::Sync,
     top::Top,
 };
 
@@ -124,6 +126,7 @@ sections! {
     passwords: Passwords,
     cache: Cache,
     sessions: Sessions,
+    sync: Sync,
     support: Support,
     log: Log,
 }
@@ -233,6 +236,8 @@ impl Config {
             ("http.max_connections", self.http.max_connections),
             ("passwords.iterations", self.passwords.iterations),
             ("sessions.access_token_lifetime", self.sessions.access_token_lifetime),
+            ("sync.max_answer_mib", self.sync.max_answer_mib),
+            ("sync.large_at_once", self.sync.large_at_once),
         ] {
             if number == 0 {
                 problems.push(key, "wants a number above 0");

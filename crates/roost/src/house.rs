@@ -157,7 +157,7 @@ impl House {
 }
 
 /// A number of the configuration as a size in memory.
-fn size(number: u32) -> usize {
+pub(crate) fn size(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 

@@ -10,9 +10,9 @@ use roost_http::{
 use roost_world::World;
 
 use crate::{
-    config::{Config, Mode, Problems},
+    config::{self, Config, Mode, Problems},
     data_dir::{DataDir, DataDirError, socket_path},
-    house::{House, HouseError},
+    house::{House, HouseError, size},
     listen::{Bound, Connections, ListenError},
     socket, telemetry,
 };
@@ -72,6 +72,7 @@ impl Server {
                 house.store.clone(),
                 house.rooms.clone(),
                 house.users.clone(),
+                sync_options(&config.sync),
                 world.clone(),
                 &house.workers,
             ),
@@ -132,9 +133,16 @@ impl Server {
     }
 }
 
+fn sync_options(sync: &config::Sync) -> roost_sync::Options {
+    roost_sync::Options {
+        answer_bytes: size(sync.max_answer_mib).saturating_mul(1 << 20),
+        large_at_once: size(sync.large_at_once),
+    }
+}
+
 fn settings(config: &Config) -> Result<Settings, Problems> {
     let filled = |text: &String| (!text.is_empty()).then(|| text.clone());
-    let bytes = |kib: u32| usize::try_from(kib).unwrap_or(usize::MAX).saturating_mul(1024);
+    let bytes = |kib: u32| size(kib).saturating_mul(1024);
     Ok(Settings {
         server_name: config.server_name()?,
         public_base_url: config.top.public_base_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),

@@ -24,7 +24,7 @@ use roost_rooms::{Membership, Rooms};
 use roost_store::{Position, RoomNo, Store, token::SyncToken};
 use roost_users::Users;
 use roost_world::{Stop, Workers, World};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
     answer::Answer,
@@ -42,6 +42,24 @@ const MAX_WAIT: Duration = Duration::from_secs(120);
 const CATCH_UP: Duration = Duration::from_secs(5);
 /// How often users who are away are let go.
 const SWEEP: Duration = Duration::from_secs(60);
+/// From how many rooms with new events on an answer counts as a large one.
+const MANY_ROOMS: usize = 50;
+
+/// What the configuration says about `/sync`.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The size of an answer, in bytes, from which on each further room is told with one event of its timeline, marked as
+    /// limited. State is always told in full, since a client has no other way to learn of it, and does not stop at this size.
+    pub answer_bytes: usize,
+    /// How many answers that begin from nothing, hold full state or reach many rooms are put together at once; others wait.
+    pub large_at_once: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { answer_bytes: 64 << 20, large_at_once: 4 }
+    }
+}
 
 /// Why a request was not answered.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -73,15 +91,20 @@ struct Inner {
     stop: Stop,
     tail: Tail,
     sent: Sent,
+    options: Options,
+    /// One permit for each large answer that is being put together.
+    large: Semaphore,
 }
 
 impl Sync {
     /// Starts to follow the log.
     #[must_use]
-    pub fn open(store: Store, rooms: Rooms, users: Users, world: World, workers: &Workers) -> Self {
+    pub fn open(store: Store, rooms: Rooms, users: Users, options: Options, world: World, workers: &Workers) -> Self {
         let tail = Tail::new(&store);
         let stop = workers.stop_signal();
-        let sync = Self(Arc::new(Inner { store, rooms, users, world, stop, tail, sent: Sent::default() }));
+        let large = Semaphore::new(options.large_at_once.min(Semaphore::MAX_PERMITS));
+        let sent = Sent::default();
+        let sync = Self(Arc::new(Inner { store, rooms, users, world, stop, tail, sent, options, large }));
         let follower = sync.clone();
         workers.start_future("sync", |stop| follower.follow(stop));
         sync
@@ -181,6 +204,10 @@ impl Sync {
 
     async fn assemble(&self, request: &Arc<SyncRequest>, ingredients: Ingredients) -> Result<Answer, Error> {
         let (inner, request) = (Arc::clone(&self.0), Arc::clone(request));
+        let rooms = ingredients.news.rooms.iter().filter(|touched| touched.events).count();
+        let large = ingredients.since.is_none() || request.full_state || rooms > MANY_ROOMS;
+        // The semaphore is never closed, so there always is a permit.
+        let _permit = if large { self.0.large.acquire().await.ok() } else { None };
         self.0.store.read(move |read| assemble::assemble(&inner, read, &request, &ingredients)).await
     }
 
