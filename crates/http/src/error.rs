@@ -9,6 +9,9 @@ use http::{HeaderValue, StatusCode, header};
 use roost_matrix::error::ErrCode;
 use serde_json::{Map, Value};
 
+/// When to come back to a /sync that has too many beside it.
+const BUSY: Duration = Duration::from_secs(5);
+
 /// A Matrix error: an HTTP status and a JSON body with `errcode` and `error`.
 #[derive(Debug)]
 pub struct Error {
@@ -229,8 +232,12 @@ impl From<roost_users::PushRuleError> for Error {
 
 impl From<roost_sync::Error> for Error {
     fn from(error: roost_sync::Error) -> Self {
-        // Nothing that a client asks of /sync can be wrong at this point.
-        Self::internal(error)
+        match error {
+            // For as long as it takes that one of them ends.
+            roost_sync::Error::Busy => Self::limit_exceeded(BUSY),
+            // Nothing that a client asks of /sync can be wrong at this point.
+            error => Self::internal(error),
+        }
     }
 }
 

@@ -238,6 +238,8 @@ impl Config {
             ("sessions.access_token_lifetime", self.sessions.access_token_lifetime),
             ("sync.max_answer_mib", self.sync.max_answer_mib),
             ("sync.large_at_once", self.sync.large_at_once),
+            ("sync.per_device", self.sync.per_device),
+            ("sync.per_user", self.sync.per_user),
         ] {
             if number == 0 {
                 problems.push(key, "wants a number above 0");

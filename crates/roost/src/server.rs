@@ -137,6 +137,8 @@ fn sync_options(sync: &config::Sync) -> roost_sync::Options {
     roost_sync::Options {
         answer_bytes: size(sync.max_answer_mib).saturating_mul(1 << 20),
         large_at_once: size(sync.large_at_once),
+        per_device: size(sync.per_device),
+        per_user: size(sync.per_user),
     }
 }
 

@@ -115,6 +115,6 @@ impl House {
             full_state: ask.full_state,
             state_after: ask.state_after.then_some("state_after"),
         };
-        serde_json::from_slice(&self.sync.sync(request).await.unwrap()).unwrap()
+        serde_json::from_slice(self.sync.sync(request).await.unwrap().as_ref()).unwrap()
     }
 }
