@@ -84,7 +84,8 @@ impl Limits {
 }
 
 /// What counts as one client: an IPv6 network of 64 bits is given to one customer, who can use all of it.
-fn network(address: IpAddr) -> IpAddr {
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {

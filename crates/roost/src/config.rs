@@ -234,6 +234,8 @@ impl Config {
             ("http.body_timeout", self.http.body_timeout),
             ("http.head_timeout", self.http.head_timeout),
             ("http.max_connections", self.http.max_connections),
+            ("http.max_connections_per_address", self.http.max_connections_per_address),
+            ("http.write_timeout", self.http.write_timeout),
             ("passwords.iterations", self.passwords.iterations),
             ("sessions.access_token_lifetime", self.sessions.access_token_lifetime),
             ("sync.max_answer_mib", self.sync.max_answer_mib),

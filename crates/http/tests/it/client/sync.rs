@@ -277,3 +277,22 @@ async fn a_redacted_event_is_shown_redacted_with_the_reason() {
 fn answer_id(event: &Value) -> Value {
     event["event_id"].clone()
 }
+
+#[tokio::test]
+async fn a_user_with_too_many_requests_under_way_is_told_to_come_back() {
+    let server = Server::with(|config| config.sync.per_user = 1).await;
+    let (phone, bob) = (server.register("alice").await, server.register("bob").await);
+    let laptop = server.log_in(&phone).await;
+    let since = next(&phone.sync(None).await);
+    let waiting = tokio::spawn(async move { phone.sync_with(&format!("{since}&timeout=3000")).await });
+    let refusal = roost_testkit::eventually("a refusal", async || {
+        let (status, body) = laptop.get("/_matrix/client/v3/sync").await;
+        (status != 200).then_some((status, body))
+    })
+    .await;
+    assert_eq!((refusal.0, refusal.1["errcode"].as_str()), (429, Some("M_LIMIT_EXCEEDED")));
+    assert!(refusal.1["retry_after_ms"].as_u64().is_some());
+    bob.sync(None).await;
+    waiting.await.unwrap();
+    laptop.sync(None).await;
+}
