@@ -238,6 +238,7 @@ impl Config {
             ("http.write_timeout", self.http.write_timeout),
             ("passwords.iterations", self.passwords.iterations),
             ("sessions.access_token_lifetime", self.sessions.access_token_lifetime),
+            ("sessions.max_devices", self.sessions.max_devices),
             ("sync.max_answer_mib", self.sync.max_answer_mib),
             ("sync.large_at_once", self.sync.large_at_once),
             ("sync.per_device", self.sync.per_device),

@@ -87,6 +87,7 @@ impl House {
             hash_cost,
             cached_sessions,
             access_token_lifetime,
+            max_devices: config.sessions.max_devices.into(),
             ..roost_users::Options::new(server_name)
         };
         let users = Users::open(store.clone(), rooms.clone(), options, world.clone(), &workers).await?;

@@ -75,6 +75,7 @@ struct Arrival {
     display_name: Option<String>,
     tokens: NewTokens,
     now: u64,
+    max_devices: u64,
 }
 
 impl Arrival {
@@ -84,6 +85,14 @@ impl Arrival {
             // https://spec.matrix.org/v1.19/client-server-api/#relationship-between-access-tokens-and-devices
             sessions::revoke(tx, user, device_id)?;
         } else {
+            let beyond = (devices::count(tx, user)? + 1).saturating_sub(self.max_devices);
+            if beyond > 0 {
+                // Not this login is refused: who has forgotten their old devices must still get in, and could delete
+                // no device without.
+                let unseen = devices::longest_unseen(tx, user, beyond)?;
+                let unseen: Vec<&str> = unseen.iter().map(|device| device.as_str()).collect();
+                devices::delete(tx, user, devices::Which::These(&unseen))?;
+            }
             devices::insert(tx, user, device_id, self.display_name.as_deref(), self.now)?;
         }
         sessions::insert(tx, &self.tokens.row(user, device_id, None), self.now)
@@ -338,6 +347,7 @@ impl Users {
             display_name: device.display_name.filter(|name| !name.is_empty()),
             tokens: self.sessions().new_tokens(device.refreshable),
             now: self.0.world.now_ms(),
+            max_devices: self.0.max_devices,
         }))
     }
 }
