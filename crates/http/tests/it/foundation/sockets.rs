@@ -5,7 +5,7 @@ use std::time::Duration;
 use roost_testkit::{Server, eventually, sleep};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 /// Writes bytes, then reads what comes until the other side closes.
@@ -185,11 +185,12 @@ async fn the_connections_of_a_proxy_are_not_counted() {
 
 /// A connection that has asked for more than the kernel buffers.
 async fn asks_for_much(server: &Server) -> TcpStream {
-    let mut stream = TcpStream::connect(server.address()).await.unwrap();
-    let request = "GET /_matrix/client/v3/login HTTP/1.1\r\nhost: x\r\n\r\n".repeat(40_000);
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(128 * 1024).unwrap();
+    let mut stream = socket.connect(server.address()).await.unwrap();
+    let request = "GET /_matrix/client/v3/login HTTP/1.1\r\nhost: x\r\n\r\n".repeat(6_000);
     // The server stops to read when nobody takes its answers.
-    let (_, mut write) = stream.split();
-    let _ = tokio::time::timeout(Duration::from_secs(3), write.write_all(request.as_bytes())).await;
+    let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(request.as_bytes())).await;
     stream
 }
 
@@ -200,13 +201,11 @@ async fn a_client_that_does_not_read_is_given_up_and_a_slow_one_is_not() {
         config.http.max_connections_per_address = 2;
     })
     .await;
-    let _silent = asks_for_much(&server).await;
-    let slow = asks_for_much(&server).await;
+    let (_silent, mut slow) = tokio::join!(asks_for_much(&server), asks_for_much(&server));
     let reading = async {
-        let mut slow = slow;
-        let mut some = vec![0; 256 * 1024];
-        for _ in 0..8 {
-            sleep(Duration::from_millis(400)).await;
+        let mut some = vec![0; 64 * 1024];
+        for _ in 0..15 {
+            sleep(Duration::from_millis(200)).await;
             if slow.read(&mut some).await.unwrap_or(0) == 0 {
                 return false;
             }
