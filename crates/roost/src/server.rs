@@ -185,6 +185,7 @@ fn limits(config: &Config, world: &World) -> Limits {
         Class::Registration => Rates { address: limits.registration_per_address.0, user: None },
         Class::Sending => Rates { address: limits.sending_per_address.0, user: limits.sending_per_user.0 },
         Class::Rooms => Rates { address: limits.rooms_per_address.0, user: limits.rooms_per_user.0 },
+        Class::Invitations => Rates { address: None, user: limits.invitations_per_user.0 },
         Class::Costly => Rates { address: limits.costly_per_address.0, user: limits.costly_per_user.0 },
     })
 }
