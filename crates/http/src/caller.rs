@@ -8,7 +8,7 @@ use roost_store::UserNo;
 use roost_users::{Authentication, Session};
 use ruma::{OwnedDeviceId, OwnedUserId};
 
-use crate::{Error, State, door::client_address, limits::Class};
+use crate::{Error, State, door::client_address, limits::Class, standing};
 
 /// The authenticated caller. As an argument it makes an endpoint answer 401 to everybody else.
 #[derive(Clone, Debug)]
@@ -54,9 +54,7 @@ async fn authenticate(state: &State, parts: &Parts, token: &str) -> Result<Calle
         Authentication::Unknown => return Err(Error::unknown_token(false)),
     };
     let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
-    if session.locked && !route.is_some_and(may_be_locked) {
-        return Err(Error::user_locked());
-    }
+    standing::check(&session, &parts.method, route.unwrap_or_default())?;
     let class = route.and_then(|route| Class::of(&parts.method, route));
     if let Some(class) = class {
         state.limits.user(class, session.user_id.as_str())?;
@@ -68,13 +66,6 @@ async fn authenticate(state: &State, parts: &Parts, token: &str) -> Result<Calle
         device_id: session.device_id.clone(),
         session,
     })
-}
-
-/// What a locked account can still do, by the route and not by the path: a transaction id can read `logout`, too.
-///
-/// Spec: <https://spec.matrix.org/v1.19/client-server-api/#account-locking>
-fn may_be_locked(route: &str) -> bool {
-    route.ends_with("/logout") || route.ends_with("/logout/all")
 }
 
 /// The token from the `Authorization` header or else from the query, where the specification still allows it.
@@ -89,16 +80,4 @@ pub(crate) fn access_token(parts: &Parts) -> Option<String> {
     }
     // Tokens of this server need no percent-encoding, so none is decoded.
     query.split('&').find_map(|pair| pair.strip_prefix("access_token=")).map(ToOwned::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_locked_account_can_log_out_and_nothing_else() {
-        assert!(may_be_locked("/_matrix/client/v3/logout"));
-        assert!(may_be_locked("/_matrix/client/r0/logout/all"));
-        assert!(!may_be_locked("/_matrix/client/v3/rooms/{room_id}/send/{event_type}/{txn_id}"));
-    }
 }

@@ -90,6 +90,13 @@ impl Error {
             .with("soft_logout", true)
     }
 
+    /// 403 `M_USER_SUSPENDED`: the account can read, but not act, until an administrator lifts that.
+    #[must_use]
+    pub fn user_suspended() -> Self {
+        let message = "You cannot perform this action while suspended";
+        Self::new(StatusCode::FORBIDDEN, ErrCode::UserSuspended, message)
+    }
+
     /// 403 `M_FORBIDDEN`.
     pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, ErrCode::Forbidden, message)

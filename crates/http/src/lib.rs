@@ -14,6 +14,7 @@ mod operations;
 mod params;
 mod router;
 mod routes;
+mod standing;
 mod state;
 mod tallies;
 mod uia;

@@ -182,7 +182,8 @@ impl Users {
         write.await
     }
 
-    /// The user whose password this is. Takes as long for one who does not exist.
+    /// The user whose password this is. Takes as long for one who does not exist. A locked account opens to nobody, not even
+    /// to whoever knows its password.
     pub async fn check_password(&self, user_id: Option<&UserId>, password: String) -> Result<UserNo, Error> {
         let account = match user_id {
             Some(user_id) => self.account(user_id).await?,
@@ -197,6 +198,7 @@ impl Users {
         };
         match (self.0.hasher.verify(password, stored).await?, account) {
             (true, Some(account)) if account.deactivated_at.is_some() => Err(Error::Deactivated),
+            (true, Some(account)) if account.locked => Err(Error::Locked),
             (true, Some(account)) => Ok(account.user),
             _ => Err(Error::Credentials),
         }
@@ -238,6 +240,20 @@ impl Users {
             Ok::<_, Error>(())
         });
         write.await
+    }
+
+    /// Locks an account, or unlocks it: its sessions stay, and can do nothing but log out meanwhile.
+    ///
+    /// <https://spec.matrix.org/v1.19/client-server-api/#account-locking>
+    pub async fn lock(&self, user: UserNo, locked: bool) -> Result<(), Error> {
+        self.0.store.write(move |tx| Ok::<_, Error>(accounts::lock(tx, user, locked)?)).await
+    }
+
+    /// Suspends an account, or lifts that: its user can read meanwhile, but not act.
+    ///
+    /// <https://spec.matrix.org/v1.19/client-server-api/#account-suspension>
+    pub async fn suspend(&self, user: UserNo, suspended: bool) -> Result<(), Error> {
+        self.0.store.write(move |tx| Ok::<_, Error>(accounts::suspend(tx, user, suspended)?)).await
     }
 
     /// Ends an account for good: its sessions and devices go at once, then its user leaves every room. The name stays
