@@ -15,8 +15,8 @@ use tokio::{
     sync::{Semaphore, mpsc, watch},
 };
 
-pub use self::tls::TlsError;
 use self::places::{Place, Places};
+pub use self::tls::TlsError;
 use crate::{
     config::{Http, Listen},
     house::size,

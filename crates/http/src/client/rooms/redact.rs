@@ -4,12 +4,9 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3roomsroomidredacteventidtxnid>
 
-use std::borrow::Cow;
-
 use axum::{Router, extract::State as Extract, routing::put};
 use roost_rooms::{NewEvent, Transaction};
 use ruma::api::client::redact::redact_event::v3::Request;
-use serde::Deserialize;
 use serde_json::{json, value::to_raw_value};
 
 use super::{send::event_id, splice::Json};
@@ -26,16 +23,8 @@ pub(super) fn check_txn_id(txn_id: &str) -> Result<(), Error> {
 
 /// Whether the caller has sent the event that is to be redacted.
 async fn is_own(state: &State, caller: &Caller, request: &Request) -> Result<bool, Error> {
-    #[derive(Deserialize)]
-    struct Sent<'a> {
-        #[serde(borrow)]
-        sender: Cow<'a, str>,
-    }
     match state.rooms.event(&request.room_id, &request.event_id, &caller.user_id, None).await {
-        Ok(event) => {
-            let sent: Sent<'_> = serde_json::from_slice(&event.json).map_err(Error::internal)?;
-            Ok(sent.sender == caller.user_id.as_str())
-        }
+        Ok(event) => Ok(*event.stored.pdu.sender() == *caller.user_id),
         // What they can not see is not theirs.
         Err(roost_rooms::Error::NotFound(_) | roost_rooms::Error::UnknownRoom | roost_rooms::Error::Forbidden(_)) => {
             Ok(false)

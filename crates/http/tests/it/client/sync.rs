@@ -298,5 +298,6 @@ async fn a_user_with_too_many_requests_under_way_is_told_to_come_back() {
     assert!(refusal.1["retry_after_ms"].as_u64().is_some());
     bob.sync(None).await;
     waiting.await.unwrap();
-    roost_testkit::eventually("a turn", async || (laptop.get("/_matrix/client/v3/sync").await.0 == 200).then_some(())).await;
+    roost_testkit::eventually("a turn", async || (laptop.get("/_matrix/client/v3/sync").await.0 == 200).then_some(()))
+        .await;
 }
