@@ -2,6 +2,8 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#using-access-tokens>
 
+use std::{convert::Infallible, net::IpAddr};
+
 use axum::extract::{FromRequestParts, MatchedPath};
 use http::{header, request::Parts};
 use roost_store::UserNo;
@@ -44,6 +46,18 @@ impl FromRequestParts<State> for MaybeCaller {
             Some(token) => authenticate(state, parts, &token).await.map(|caller| Self(Some(caller))),
             None => Ok(Self(None)),
         }
+    }
+}
+
+/// The client's address, as far as it is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Address(pub Option<IpAddr>);
+
+impl FromRequestParts<State> for Address {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Infallible> {
+        Ok(Self(client_address(state, &parts.headers, &parts.extensions)))
     }
 }
 

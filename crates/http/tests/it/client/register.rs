@@ -291,7 +291,7 @@ async fn null_for_an_optional_key_is_as_absent() {
 async fn bad_bodies_are_told_apart() {
     let server = Server::start().await;
     let deep = format!("{{\"a\":{}1{}}}", "[".repeat(200), "]".repeat(200));
-    let large = format!("{{\"username\":\"alice\",\"password\":\"{}\"}}", "x".repeat(70_000));
+    let large = format!("{{\"username\":\"alice\",\"password\":\"{}\"}}", "x".repeat(9_000));
     let cases: [(&[u8], u16, &str); 12] = [
         (b"{", 400, "M_NOT_JSON"),
         (b"username=alice", 400, "M_NOT_JSON"),
