@@ -131,6 +131,10 @@ async fn available(
     Extract(state): Extract<State>,
     QueryArgs(Wanted { username }): QueryArgs<Wanted>,
 ) -> Result<Json<Value>, Error> {
+    if state.settings.registration == RegistrationMode::Closed {
+        // Nobody can take a name, so nobody needs to know whose are taken.
+        return Err(closed());
+    }
     let user_id = new_user_id(&username, state.users.server_name())?;
     state.users.check_free(&user_id).await?;
     Ok(Json(json!({ "available": true })))

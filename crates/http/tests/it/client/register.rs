@@ -244,6 +244,16 @@ async fn a_closed_server_registers_nobody() {
 }
 
 #[tokio::test]
+async fn a_closed_server_does_not_tell_which_names_are_taken() {
+    let server = with_mode(Mode::Closed).await;
+    server.house().create_user("alice", "a password".to_owned(), false).await.unwrap();
+    for name in ["alice", "bob"] {
+        let (status, body) = server.get(&format!("/_matrix/client/v3/register/available?username={name}")).await;
+        assert_eq!((status, errcode(&body)), (403, "M_FORBIDDEN"), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn there_are_no_guests() {
     let server = Server::start().await;
     let (status, body) = server.post(&format!("{REGISTER}?kind=guest"), &json!({})).await;
