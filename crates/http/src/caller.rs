@@ -4,7 +4,7 @@
 
 use std::{convert::Infallible, net::IpAddr};
 
-use axum::extract::{FromRequestParts, MatchedPath};
+use axum::extract::{FromRequestParts, MatchedPath, Query};
 use http::{header, request::Parts};
 use roost_store::UserNo;
 use roost_users::{Authentication, Session};
@@ -88,10 +88,10 @@ pub(crate) fn access_token(parts: &Parts) -> Option<String> {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned());
     }
-    let query = parts.uri.query()?;
-    if !query.contains("access_token") {
+    if !parts.uri.query()?.contains('=') {
         return None;
     }
-    // Tokens of this server need no percent-encoding, so none is decoded.
-    query.split('&').find_map(|pair| pair.strip_prefix("access_token=")).map(ToOwned::to_owned)
+    // Decoded, as every parameter is: a client may encode more than it has to, the name included.
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).ok()?;
+    pairs.into_iter().find_map(|(name, value)| (name == "access_token").then_some(value))
 }
