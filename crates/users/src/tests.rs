@@ -13,6 +13,7 @@ use crate::{HashCost, LoggedIn, NewAccount, NewDevice, Options, Users, new_user_
 mod accounts;
 mod rooms;
 mod sessions;
+mod user_directory;
 
 /// A clock that goes when told.
 #[derive(Debug)]
