@@ -2,13 +2,15 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#using-access-tokens>
 
-use axum::extract::{FromRequestParts, MatchedPath};
+use std::{convert::Infallible, net::IpAddr};
+
+use axum::extract::{FromRequestParts, MatchedPath, Query};
 use http::{header, request::Parts};
 use roost_store::UserNo;
 use roost_users::{Authentication, Session};
 use ruma::{OwnedDeviceId, OwnedUserId};
 
-use crate::{Error, State, door::client_address, limits::Class};
+use crate::{Error, State, door::client_address, limits::Class, standing};
 
 /// The authenticated caller. As an argument it makes an endpoint answer 401 to everybody else.
 #[derive(Clone, Debug)]
@@ -47,6 +49,18 @@ impl FromRequestParts<State> for MaybeCaller {
     }
 }
 
+/// The client's address, as far as it is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Address(pub Option<IpAddr>);
+
+impl FromRequestParts<State> for Address {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Infallible> {
+        Ok(Self(client_address(state, &parts.headers, &parts.extensions)))
+    }
+}
+
 async fn authenticate(state: &State, parts: &Parts, token: &str) -> Result<Caller, Error> {
     let session = match state.users.sessions().authenticate(token).await? {
         Authentication::Valid(session) => session,
@@ -54,9 +68,7 @@ async fn authenticate(state: &State, parts: &Parts, token: &str) -> Result<Calle
         Authentication::Unknown => return Err(Error::unknown_token(false)),
     };
     let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
-    if session.locked && !route.is_some_and(may_be_locked) {
-        return Err(Error::user_locked());
-    }
+    standing::check(&session, &parts.method, route.unwrap_or_default())?;
     let class = route.and_then(|route| Class::of(&parts.method, route));
     if let Some(class) = class {
         state.limits.user(class, session.user_id.as_str())?;
@@ -70,35 +82,16 @@ async fn authenticate(state: &State, parts: &Parts, token: &str) -> Result<Calle
     })
 }
 
-/// What a locked account can still do, by the route and not by the path: a transaction id can read `logout`, too.
-///
-/// Spec: <https://spec.matrix.org/v1.19/client-server-api/#account-locking>
-fn may_be_locked(route: &str) -> bool {
-    route.ends_with("/logout") || route.ends_with("/logout/all")
-}
-
 /// The token from the `Authorization` header or else from the query, where the specification still allows it.
 pub(crate) fn access_token(parts: &Parts) -> Option<String> {
     if let Some(value) = parts.headers.get(header::AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned());
     }
-    let query = parts.uri.query()?;
-    if !query.contains("access_token") {
+    if !parts.uri.query()?.contains('=') {
         return None;
     }
-    // Tokens of this server need no percent-encoding, so none is decoded.
-    query.split('&').find_map(|pair| pair.strip_prefix("access_token=")).map(ToOwned::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_locked_account_can_log_out_and_nothing_else() {
-        assert!(may_be_locked("/_matrix/client/v3/logout"));
-        assert!(may_be_locked("/_matrix/client/r0/logout/all"));
-        assert!(!may_be_locked("/_matrix/client/v3/rooms/{room_id}/send/{event_type}/{txn_id}"));
-    }
+    // Decoded, as every parameter is: a client may encode more than it has to, the name included.
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).ok()?;
+    pairs.into_iter().find_map(|(name, value)| (name == "access_token").then_some(value))
 }

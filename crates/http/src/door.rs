@@ -18,7 +18,7 @@ use http::{Extensions, HeaderMap, HeaderValue, Method, Request, StatusCode, head
 use roost_matrix::error::ErrCode;
 use tracing::Instrument as _;
 
-use crate::{Error, State, limits::Class};
+use crate::{Error, State, error::Outage, limits::Class};
 
 /// The other end of the connection; whoever accepts connections adds it to each request's extensions.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +80,21 @@ fn leaves_body(status: StatusCode) -> bool {
             | StatusCode::URI_TOO_LONG
             | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
     )
+}
+
+/// What happens to every request is written down once a second, and not for every request.
+#[derive(Debug, Default)]
+pub(crate) struct Seldom(AtomicU64);
+
+impl Seldom {
+    /// Whether it is time to write it down again; then it is taken as done.
+    pub(crate) fn is_due(&self, now: Duration) -> bool {
+        // 0 is for "never".
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+        let last = self.0.load(Ordering::Relaxed);
+        (last == 0 || now.saturating_sub(last) >= 1000)
+            && self.0.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
 }
 
 async fn answer(
@@ -147,6 +162,12 @@ fn tell(state: &State, method: &Method, route: Option<&MatchedPath>, response: &
     };
     state.tallies().count(route, method, status, took);
     let took = took.as_secs_f64() * 1000.0;
+    if let Some(Outage(cause)) = response.extensions().get() {
+        if state.outages().is_due(state.world.clock.monotonic()) {
+            tracing::error!(%cause, "the database can not be reached; requests are answered with 503");
+        }
+        return;
+    }
     if status.is_server_error() {
         tracing::warn!(status = status.as_u16(), ms = took, "answered");
     } else if state.settings.log_requests {
@@ -159,6 +180,13 @@ fn tell(state: &State, method: &Method, route: Option<&MatchedPath>, response: &
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_happens_to_every_request_is_written_down_once_a_second() {
+        let seldom = Seldom::default();
+        let due: Vec<u64> = (0..2_500).filter(|ms| seldom.is_due(Duration::from_millis(*ms))).collect();
+        assert_eq!(due, [0, 1000, 2000]);
+    }
 
     #[test]
     fn a_panic_becomes_a_matrix_error() {

@@ -2,12 +2,15 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#standard-error-response>
 
-use std::{borrow::Cow, fmt::Display, time::Duration};
+use std::{borrow::Cow, fmt::Display, sync::Arc, time::Duration};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use roost_matrix::error::ErrCode;
 use serde_json::{Map, Value};
+
+/// When to come back to a /sync that has too many beside it.
+const BUSY: Duration = Duration::from_secs(5);
 
 /// A Matrix error: an HTTP status and a JSON body with `errcode` and `error`.
 #[derive(Debug)]
@@ -21,18 +24,25 @@ pub struct Error {
     pub message: Cow<'static, str>,
     /// Further members of the body.
     pub extra: Map<String, Value>,
+    /// What the log is to say of the database.
+    outage: Option<Outage>,
 }
+
+/// Why the database could not be reached, as an extension of the response: the door writes it into the log, seldom, since
+/// every request fails at such a time.
+#[derive(Clone, Debug)]
+pub(crate) struct Outage(pub(crate) Arc<str>);
 
 impl Error {
     /// An error with a status, a code and a message.
     pub fn new(status: StatusCode, errcode: ErrCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, errcode: Some(errcode), message: message.into(), extra: Map::new() }
+        Self { status, errcode: Some(errcode), message: message.into(), extra: Map::new(), outage: None }
     }
 
     /// The 401 of user-interactive authentication: `body` says what is left to do.
     #[must_use]
     pub fn interactive(body: Map<String, Value>) -> Self {
-        Self { status: StatusCode::UNAUTHORIZED, errcode: None, message: Cow::Borrowed(""), extra: body }
+        Self { status: StatusCode::UNAUTHORIZED, errcode: None, message: Cow::Borrowed(""), extra: body, outage: None }
     }
 
     /// Adds a member to the body.
@@ -87,6 +97,13 @@ impl Error {
             .with("soft_logout", true)
     }
 
+    /// 403 `M_USER_SUSPENDED`: the account can read, but not act, until an administrator lifts that.
+    #[must_use]
+    pub fn user_suspended() -> Self {
+        let message = "You cannot perform this action while suspended";
+        Self::new(StatusCode::FORBIDDEN, ErrCode::UserSuspended, message)
+    }
+
     /// 403 `M_FORBIDDEN`.
     pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, ErrCode::Forbidden, message)
@@ -128,13 +145,22 @@ impl Error {
     }
 }
 
+/// What a failure of the store means to a client.
+fn store(error: &roost_store::Error) -> Error {
+    if !error.is_unavailable() {
+        return Error::internal(error);
+    }
+    let outage = Some(Outage(error.to_string().into()));
+    Error { outage, ..Error::unavailable("The server can not reach its database; try again later") }
+}
+
 impl From<roost_users::Error> for Error {
     fn from(error: roost_users::Error) -> Self {
         use roost_users::Error as E;
 
         let text = error.to_string();
         let (status, errcode) = match error {
-            E::Store(_) => return Self::internal(error),
+            E::Store(error) => return store(&error),
             E::Rooms(error) => return error.into(),
             // More logins wait than there are cores to check them.
             E::Hashing => return Self::unavailable(text),
@@ -173,7 +199,8 @@ impl From<roost_rooms::Error> for Error {
 
         let text = error.to_string();
         let (status, errcode) = match error {
-            E::Store(_) | E::Damaged(_) => return Self::internal(error),
+            E::Store(error) => return store(&error),
+            E::Damaged(_) => return Self::internal(error),
             E::Stopping | E::Contended => return Self::unavailable(text),
             E::UnknownRoom | E::NotFound(_) => (StatusCode::NOT_FOUND, ErrCode::NotFound),
             E::Forbidden(_) => (StatusCode::FORBIDDEN, ErrCode::Forbidden),
@@ -206,6 +233,9 @@ impl IntoResponse for Error {
         if let (StatusCode::TOO_MANY_REQUESTS, Some(wait)) = (self.status, wait) {
             headers.insert(header::RETRY_AFTER, wait.div_ceil(1000).into());
         }
+        if let Some(outage) = self.outage {
+            response.extensions_mut().insert(outage);
+        }
         response
     }
 }
@@ -216,7 +246,7 @@ impl From<roost_users::PushRuleError> for Error {
 
         let text = error.to_string();
         let (status, errcode) = match error {
-            E::Store(_) => return Self::internal(error),
+            E::Store(error) => return store(&error),
             E::NotFound => return Self::not_found(text),
             E::NoSuchNeighbour(_) => (StatusCode::BAD_REQUEST, ErrCode::Unknown),
             E::InvalidId(_) | E::Invalid(_) => (StatusCode::BAD_REQUEST, ErrCode::InvalidParam),
@@ -229,8 +259,15 @@ impl From<roost_users::PushRuleError> for Error {
 
 impl From<roost_sync::Error> for Error {
     fn from(error: roost_sync::Error) -> Self {
-        // Nothing that a client asks of /sync can be wrong at this point.
-        Self::internal(error)
+        match error {
+            // For as long as it takes that one of them ends.
+            roost_sync::Error::Busy => Self::limit_exceeded(BUSY),
+            roost_sync::Error::Store(error) | roost_sync::Error::Rooms(roost_rooms::Error::Store(error)) => {
+                store(&error)
+            }
+            // Nothing that a client asks of /sync can be wrong at this point.
+            error => Self::internal(error),
+        }
     }
 }
 
@@ -240,5 +277,36 @@ impl From<roost_sync::FilterError> for Error {
             roost_sync::FilterError::NotJson(_) => Self::not_json(error.to_string()),
             roost_sync::FilterError::Malformed(_) => Self::bad_json(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gone() -> roost_store::Error {
+        roost_store::Error::Postgres { message: "connection closed".into(), code: None, disconnected: true }
+    }
+
+    #[test]
+    fn a_database_that_is_gone_is_not_the_servers_fault_and_others_are() {
+        for error in [
+            Error::from(roost_users::Error::Store(gone())),
+            roost_users::Error::Rooms(gone().into()).into(),
+            roost_rooms::Error::from(gone()).into(),
+            roost_sync::Error::from(gone()).into(),
+            roost_sync::Error::Rooms(gone().into()).into(),
+            roost_users::PushRuleError::Store(gone()).into(),
+            roost_rooms::Error::from(roost_store::Error::Unknown("in the middle of a commit".into())).into(),
+        ] {
+            assert_eq!((error.status, error.errcode), (StatusCode::SERVICE_UNAVAILABLE, Some(ErrCode::Unknown)));
+            assert!(!error.message.contains("connection closed"), "the cause is not the client's business");
+            let response = error.into_response();
+            assert!(response.extensions().get::<Outage>().is_some(), "but the operator's");
+        }
+        let refused =
+            roost_store::Error::Postgres { message: "no such column".into(), code: None, disconnected: false };
+        let error = Error::from(roost_rooms::Error::from(refused));
+        assert_eq!(error.status, StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

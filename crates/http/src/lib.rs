@@ -14,6 +14,7 @@ mod operations;
 mod params;
 mod router;
 mod routes;
+mod standing;
 mod state;
 mod tallies;
 mod uia;
@@ -21,7 +22,7 @@ mod well_known;
 
 pub use args::{Args, Ruma};
 pub use body::{JsonBytes, RawJson};
-pub use caller::{Caller, MaybeCaller};
+pub use caller::{Address, Caller, MaybeCaller};
 pub use door::Peer;
 pub use error::Error;
 pub use params::{PathArgs, QueryArgs};

@@ -69,13 +69,21 @@ impl Limits {
     /// Counts a request from an address; `M_LIMIT_EXCEEDED` when its allowance is used up.
     pub fn address(&self, class: Class, address: IpAddr) -> Result<(), Error> {
         let limiter = self.class(class).and_then(|limits| limits.address.as_ref());
-        limiter.map_or(Ok(()), |limiter| limiter.take(&network(address)))
+        limiter.map_or(Ok(()), |limiter| limiter.take(&network(address), NonZeroU32::MIN))
     }
 
     /// Counts a request by (or, for logins, an attempt at) a user; `M_LIMIT_EXCEEDED` when the allowance is used up.
     pub fn user(&self, class: Class, user: &str) -> Result<(), Error> {
         let limiter = self.class(class).and_then(|limits| limits.user.as_ref());
-        limiter.map_or(Ok(()), |limiter| limiter.take(&user.to_owned()))
+        limiter.map_or(Ok(()), |limiter| limiter.take(&user.to_owned(), NonZeroU32::MIN))
+    }
+
+    /// Counts that a user invites so many people with one request. What is more than the whole allowance takes all of it,
+    /// since it could else never be done.
+    pub fn invitations(&self, user: &str, people: usize) -> Result<(), Error> {
+        let Some(people) = NonZeroU32::new(u32::try_from(people).unwrap_or(u32::MAX)) else { return Ok(()) };
+        let limiter = self.class(Class::Invitations).and_then(|limits| limits.user.as_ref());
+        limiter.map_or(Ok(()), |limiter| limiter.take(&user.to_owned(), people))
     }
 
     fn class(&self, class: Class) -> Option<&ClassLimits> {
@@ -84,7 +92,8 @@ impl Limits {
 }
 
 /// What counts as one client: an IPv6 network of 64 bits is given to one customer, who can use all of it.
-fn network(address: IpAddr) -> IpAddr {
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
@@ -121,9 +130,10 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         Some(Self { quota, clock, keyed })
     }
 
-    fn take(&self, key: &K) -> Result<(), Error> {
+    fn take(&self, key: &K, count: NonZeroU32) -> Result<(), Error> {
         let keyed = self.keyed.read().unwrap_or_else(PoisonError::into_inner);
-        let verdict = keyed.check_key(key);
+        // There is room for the whole allowance, so the outer error does not come.
+        let verdict = keyed.check_key_n(key, count.min(self.quota.burst_size())).unwrap_or(Ok(()));
         let full = keyed.len() > KEYS;
         drop(keyed);
         if full {

@@ -8,7 +8,7 @@ use roost_users::Users;
 use roost_world::{Workers, World};
 use ruma::{OwnedServerName, RoomVersionId};
 
-use crate::{admin::register::Nonces, limits::Limits, tallies::Tallies, uia::Uia};
+use crate::{admin::register::Nonces, door::Seldom, limits::Limits, tallies::Tallies, uia::Uia};
 
 /// What every endpoint can reach: a shared [`Parts`], and what the HTTP layer itself remembers between requests.
 #[derive(Clone)]
@@ -19,6 +19,7 @@ struct Inner {
     uia: Uia,
     nonces: Nonces,
     tallies: Tallies,
+    outages: Seldom,
 }
 
 /// The parts of a [`State`].
@@ -98,7 +99,13 @@ impl State {
     /// Shares `parts`.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(Inner { parts, uia: Uia::default(), nonces: Nonces::default(), tallies: Tallies::default() }))
+        Self(Arc::new(Inner {
+            parts,
+            uia: Uia::default(),
+            nonces: Nonces::default(),
+            tallies: Tallies::default(),
+            outages: Seldom::default(),
+        }))
     }
 
     /// The sessions of user-interactive authentication.
@@ -109,6 +116,11 @@ impl State {
     /// How many requests were answered, and how fast.
     pub(crate) fn tallies(&self) -> &Tallies {
         &self.0.tallies
+    }
+
+    /// When the log was last told that the database can not be reached.
+    pub(crate) fn outages(&self) -> &Seldom {
+        &self.0.outages
     }
 
     /// The nonces of registration by shared secret.

@@ -9,7 +9,8 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -21,7 +22,10 @@ use ruma::OwnedUserId;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
-use crate::{Caller, Error, State, limits::Class};
+use crate::{
+    Caller, Error, State,
+    limits::{Class, network},
+};
 
 /// How long a session waits for its end.
 const MAX_AGE: Duration = Duration::from_secs(15 * 60);
@@ -30,8 +34,12 @@ const MAX_AGE: Duration = Duration::from_secs(15 * 60);
 const MAX_SESSIONS: usize = 10_000;
 const MAX_TOTAL_BYTES: usize = 16 * 1024 * 1024;
 
-/// The largest request that can be authenticated interactively.
+/// How many sessions one user has, or one address of those who are nobody yet; beyond that their own oldest go.
+const MAX_OF_ONE: usize = 100;
+
+/// The largest request that can be authenticated interactively: of a user, and of those who are nobody yet.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
+const MAX_REQUEST_BYTES_OF_NOBODY: usize = 8 * 1024;
 
 /// How many failed tries end a session.
 const MAX_FAILURES: u32 = 10;
@@ -70,6 +78,8 @@ pub(crate) struct Operation {
     pub(crate) what: String,
     /// For whom, where an access token says so. Only that user's password counts.
     pub(crate) user: Option<(OwnedUserId, UserNo)>,
+    /// From where, as far as that is known.
+    pub(crate) address: Option<IpAddr>,
     /// What there is to prove.
     pub(crate) flows: Flows,
     /// Whether a continuation may ask for something else than the session's first request did.
@@ -79,7 +89,15 @@ pub(crate) struct Operation {
 impl Operation {
     /// Something that a user asks for and that their password allows.
     pub(crate) fn of_user(what: String, caller: &Caller) -> Self {
-        Self { what, user: Some((caller.user_id.clone(), caller.user_no)), flows: PASSWORD, may_change: false }
+        let user = Some((caller.user_id.clone(), caller.user_no));
+        Self { what, user, address: None, flows: PASSWORD, may_change: false }
+    }
+
+    fn owner(&self) -> Owner {
+        match (&self.user, self.address) {
+            (Some((_, user)), _) => Owner::User(*user),
+            (None, address) => Owner::Network(address.map(network)),
+        }
     }
 }
 
@@ -92,13 +110,20 @@ pub(crate) struct Proof {
     pub(crate) registration_token: Option<String>,
 }
 
+/// On whose account a session goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Owner {
+    User(UserNo),
+    Network(Option<IpAddr>),
+}
+
 #[derive(Clone, Debug)]
 struct Session {
     what: String,
+    owner: Owner,
     user: Option<UserNo>,
-    /// The request without its `auth`.
-    request: Map<String, Value>,
-    bytes: usize,
+    /// The request without its `auth`, as JSON: a tree would take a multiple of that.
+    request: Arc<str>,
     started: Duration,
     completed: Vec<Stage>,
     failures: u32,
@@ -115,20 +140,35 @@ struct Sessions {
     by_id: HashMap<String, Session>,
     /// In the order of their beginning; may name some that have ended.
     order: VecDeque<String>,
+    /// The same for each owner, and only those that have not ended.
+    of: HashMap<Owner, VecDeque<String>>,
     bytes: usize,
 }
 
 impl Sessions {
     fn remove(&mut self, id: &str) -> Option<Session> {
         let session = self.by_id.remove(id)?;
-        self.bytes -= session.bytes;
+        self.bytes -= session.request.len();
+        if let Some(of) = self.of.get_mut(&session.owner) {
+            of.retain(|other| other != id);
+            if of.is_empty() {
+                self.of.remove(&session.owner);
+            }
+        }
         Some(session)
     }
 
     fn insert(&mut self, id: String, session: Session) {
         let now = session.started;
-        self.bytes += session.bytes;
+        // Others' sessions are not pushed out by one who begins many.
+        if let Some(of) = self.of.get(&session.owner).filter(|of| of.len() >= MAX_OF_ONE)
+            && let Some(oldest) = of.front().cloned()
+        {
+            self.remove(&oldest);
+        }
+        self.bytes += session.request.len();
         self.order.push_back(id.clone());
+        self.of.entry(session.owner).or_default().push_back(id.clone());
         self.by_id.insert(id, session);
         while let Some(oldest) = self.order.front() {
             let keep = self.by_id.get(oldest).is_some_and(|session| {
@@ -182,16 +222,16 @@ pub(crate) struct Attempt<T> {
     operation: Operation,
     auth: Option<Auth>,
     session: Option<(String, Session)>,
-    /// The request without its `auth`, and its size.
+    /// The request without its `auth`.
     raw: Map<String, Value>,
-    bytes: usize,
 }
 
 impl<T: DeserializeOwned> Attempt<T> {
     /// Reads a request's body, or what its session remembers of it.
     pub(crate) fn read(state: &State, operation: Operation, body: &Bytes) -> Result<Self, Error> {
-        if body.len() > MAX_REQUEST_BYTES {
-            return Err(Error::too_large(format!("This request can have at most {MAX_REQUEST_BYTES} bytes")));
+        let most = if operation.user.is_some() { MAX_REQUEST_BYTES } else { MAX_REQUEST_BYTES_OF_NOBODY };
+        if body.len() > most {
+            return Err(Error::too_large(format!("This request can have at most {most} bytes")));
         }
         let mut raw: Map<String, Value> = serde_json::from_slice(body).map_err(|error| shape(&error))?;
         let auth: Option<Auth> = match raw.remove("auth") {
@@ -205,24 +245,25 @@ impl<T: DeserializeOwned> Attempt<T> {
             Some((id, session))
         });
         if let Some((_, known)) = &session {
+            let begun: Map<String, Value> = serde_json::from_str(&known.request).map_err(Error::internal)?;
             if raw.is_empty() {
-                raw.clone_from(&known.request);
-            } else if raw != known.request && !operation.may_change {
+                raw = begun;
+            } else if raw != begun && !operation.may_change {
                 session = None;
             }
         }
         let request = T::deserialize(Value::Object(raw.clone())).map_err(|error| shape(&error))?;
-        Ok(Self { request, operation, auth, session, raw, bytes: body.len() })
+        Ok(Self { request, operation, auth, session, raw })
     }
 
     /// Goes one step further. Everything but the last step of a flow is an error, which tells the client what is left to
     /// do; the last step answers with what has been proved, and ends the session.
     pub(crate) async fn authenticate(self, state: &State) -> Result<(T, Proof), Error> {
-        let Self { request, operation, auth, session, raw, bytes } = self;
+        let Self { request, operation, auth, session, raw } = self;
         let expected = auth.as_ref().is_some_and(|auth| auth.session.is_some());
         let (id, mut session) = match session {
             Some(known) => known,
-            None => begin(state, &operation, raw, bytes),
+            None => begin(state, &operation, raw),
         };
         let left = |session: &Session| what_is_left(&id, &operation, session);
         let Some(auth) = auth else { return Err(Error::interactive(left(&session))) };
@@ -276,13 +317,13 @@ fn shape(error: &serde_json::Error) -> Error {
     Error::bad_json(format!("The request body is not as it should be: {error}"))
 }
 
-fn begin(state: &State, operation: &Operation, request: Map<String, Value>, bytes: usize) -> (String, Session) {
+fn begin(state: &State, operation: &Operation, request: Map<String, Value>) -> (String, Session) {
     let id = state.world.random_text(24);
     let session = Session {
         what: operation.what.clone(),
+        owner: operation.owner(),
         user: operation.user.as_ref().map(|(_, user)| *user),
-        request,
-        bytes,
+        request: Value::Object(request).to_string().into(),
         started: state.world.clock.monotonic(),
         completed: Vec::new(),
         failures: 0,
@@ -396,3 +437,6 @@ fn named_user(auth: &Auth) -> Result<Option<String>, Error> {
     }
     identifier.user.map(Some).ok_or_else(|| Error::bad_json("identifier lacks the user"))
 }
+
+#[cfg(test)]
+mod tests;

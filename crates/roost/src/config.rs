@@ -23,6 +23,7 @@ mod registration;
 mod schema;
 mod sessions;
 mod support;
+mod sync;
 mod top;
 
 use std::path::{Path, PathBuf};
@@ -51,6 +52,7 @@ pub use self::{
     schema::{Key, Problems, RateSetting, Setting},
     sessions::Sessions,
     support::Support,
+    sync::Sync,
     top::Top,
 };
 
@@ -124,6 +126,7 @@ sections! {
     passwords: Passwords,
     cache: Cache,
     sessions: Sessions,
+    sync: Sync,
     support: Support,
     log: Log,
 }
@@ -231,8 +234,15 @@ impl Config {
             ("http.body_timeout", self.http.body_timeout),
             ("http.head_timeout", self.http.head_timeout),
             ("http.max_connections", self.http.max_connections),
+            ("http.max_connections_per_address", self.http.max_connections_per_address),
+            ("http.write_timeout", self.http.write_timeout),
             ("passwords.iterations", self.passwords.iterations),
             ("sessions.access_token_lifetime", self.sessions.access_token_lifetime),
+            ("sessions.max_devices", self.sessions.max_devices),
+            ("sync.max_answer_mib", self.sync.max_answer_mib),
+            ("sync.large_at_once", self.sync.large_at_once),
+            ("sync.per_device", self.sync.per_device),
+            ("sync.per_user", self.sync.per_user),
         ] {
             if number == 0 {
                 problems.push(key, "wants a number above 0");

@@ -3,7 +3,7 @@
 use std::{
     fs::{DirBuilder, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -39,6 +39,14 @@ impl DataDir {
             move |source| DataDirError::Io { path, source }
         };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
+        let mode = path.metadata().map_err(failed(path))?.permissions().mode();
+        if mode & 0o077 != 0 {
+            tracing::warn!(
+                path = %path.display(),
+                mode = format!("{:03o}", mode & 0o777),
+                "other users of this machine can look into data_dir, which holds the signing key: chmod 700 it"
+            );
+        }
         let name = path.join("roost.lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(failed(&name))?;
         match lock.try_lock() {

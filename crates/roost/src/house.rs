@@ -95,6 +95,7 @@ impl House {
             hash_cost,
             cached_sessions,
             access_token_lifetime,
+            max_devices: config.sessions.max_devices.into(),
             ..roost_users::Options::new(server_name)
         };
         let users = Users::open(store.clone(), rooms.clone(), options, world.clone(), &workers).await?;
@@ -165,7 +166,7 @@ impl House {
 }
 
 /// A number of the configuration as a size in memory.
-fn size(number: u32) -> usize {
+pub(crate) fn size(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 

@@ -1,7 +1,9 @@
 //! Listening: sockets, TLS, connections, and ending them.
 
 mod connection;
+mod places;
 mod polite;
+mod progress;
 mod tls;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -13,8 +15,12 @@ use tokio::{
     sync::{Semaphore, mpsc, watch},
 };
 
+use self::places::{Place, Places};
 pub use self::tls::TlsError;
-use crate::config::{Http, Listen};
+use crate::{
+    config::{Http, Listen},
+    house::size,
+};
 
 /// How long connections may take to finish their requests once the server stops.
 const GRACE: Duration = Duration::from_secs(3);
@@ -72,6 +78,9 @@ pub(crate) struct Shared {
     pub(crate) world: World,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) head_timeout: Duration,
+    pub(crate) write_timeout: Duration,
+    /// The places of each address; `None` when all connections come from a proxy.
+    places: Option<Arc<Places>>,
     /// Resolves when no new request is to be begun.
     pub(crate) stop: Stop,
     /// Resolves when even running ones have to go.
@@ -92,11 +101,12 @@ impl Connections {
     pub(crate) fn new(world: World, http: &Http, stop: Stop) -> Self {
         let (kill, killed) = watch::channel(false);
         let (alive, ended) = mpsc::channel(1);
-        let connections = usize::try_from(http.max_connections).unwrap_or(Semaphore::MAX_PERMITS);
         let shared = Shared {
             world,
-            permits: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
+            permits: Arc::new(Semaphore::new(size(http.max_connections).min(Semaphore::MAX_PERMITS))),
             head_timeout: Duration::from_secs(http.head_timeout.into()),
+            write_timeout: Duration::from_secs(http.write_timeout.into()),
+            places: http.client_address_header.is_empty().then(|| Places::new(size(http.max_connections_per_address))),
             stop,
             kill: killed,
             _alive: alive,
@@ -134,12 +144,16 @@ async fn accept(bound: Bound, router: Router, shared: Shared) {
         };
         match accepted {
             Ok((stream, peer, permit)) => {
+                let Some(place) = shared.place(peer) else {
+                    tracing::debug!(%peer, "an address has too many connections, and is refused another");
+                    continue;
+                };
                 let serving = connection::serve(stream, peer, bound.tls.clone(), router.clone(), shared.clone());
                 shared.world.executor.spawn(
                     "connection",
                     Box::pin(async move {
                         serving.await;
-                        drop(permit);
+                        drop((permit, place));
                     }),
                 );
             }
@@ -162,6 +176,14 @@ async fn one(bound: &Bound, shared: &Shared) -> std::io::Result<Accepted> {
 }
 
 impl Shared {
+    /// A place for a connection from `peer`, if there is one; within, the place itself where places are counted.
+    fn place(&self, peer: SocketAddr) -> Option<Option<Place>> {
+        match &self.places {
+            Some(places) => places.take(peer.ip()).map(Some),
+            None => Some(None),
+        }
+    }
+
     /// Resolves when even running requests have to go.
     pub(crate) async fn killed(&mut self) {
         // An error means that the server itself is gone.

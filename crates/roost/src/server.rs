@@ -10,9 +10,9 @@ use roost_http::{
 use roost_world::World;
 
 use crate::{
-    config::{Config, Mode, Problems},
+    config::{self, Config, Mode, Problems},
     data_dir::{DataDir, DataDirError, socket_path},
-    house::{House, HouseError},
+    house::{House, HouseError, size},
     listen::{Bound, Connections, ListenError},
     socket, telemetry,
 };
@@ -72,6 +72,7 @@ impl Server {
                 house.store.clone(),
                 house.rooms.clone(),
                 house.users.clone(),
+                sync_options(&config.sync),
                 world.clone(),
                 &house.workers,
             ),
@@ -132,9 +133,18 @@ impl Server {
     }
 }
 
+fn sync_options(sync: &config::Sync) -> roost_sync::Options {
+    roost_sync::Options {
+        answer_bytes: size(sync.max_answer_mib).saturating_mul(1 << 20),
+        large_at_once: size(sync.large_at_once),
+        per_device: size(sync.per_device),
+        per_user: size(sync.per_user),
+    }
+}
+
 fn settings(config: &Config) -> Result<Settings, Problems> {
     let filled = |text: &String| (!text.is_empty()).then(|| text.clone());
-    let bytes = |kib: u32| usize::try_from(kib).unwrap_or(usize::MAX).saturating_mul(1024);
+    let bytes = |kib: u32| size(kib).saturating_mul(1024);
     Ok(Settings {
         server_name: config.server_name()?,
         public_base_url: config.top.public_base_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
@@ -175,6 +185,7 @@ fn limits(config: &Config, world: &World) -> Limits {
         Class::Registration => Rates { address: limits.registration_per_address.0, user: None },
         Class::Sending => Rates { address: limits.sending_per_address.0, user: limits.sending_per_user.0 },
         Class::Rooms => Rates { address: limits.rooms_per_address.0, user: limits.rooms_per_user.0 },
+        Class::Invitations => Rates { address: None, user: limits.invitations_per_user.0 },
         Class::Costly => Rates { address: limits.costly_per_address.0, user: limits.costly_per_user.0 },
     })
 }

@@ -2,7 +2,7 @@
 
 use ruma::OwnedUserId;
 
-use crate::{Error, Read, Row, Tx, UserNo, params, statements, user_directory};
+use crate::{Change, Error, Read, Row, Tx, UserNo, params, statements, user_directory};
 
 statements! {
     GET = "SELECT a.user_no, u.user_id, a.password, a.admin, a.locked, a.suspended, a.created_at, a.deactivated_at, a.erased \
@@ -14,6 +14,8 @@ statements! {
     INSERT = "INSERT INTO accounts (user_no, password, admin, locked, suspended, created_at, deactivated_at, erased, departing) \
         VALUES ($1, $2, $3, FALSE, FALSE, $4, NULL, FALSE, FALSE)";
     SET_PASSWORD = "UPDATE accounts SET password = $2 WHERE user_no = $1 AND deactivated_at IS NULL";
+    LOCK = "UPDATE accounts SET locked = $2 WHERE user_no = $1";
+    SUSPEND = "UPDATE accounts SET suspended = $2 WHERE user_no = $1";
     DEACTIVATE = "UPDATE accounts SET password = NULL, deactivated_at = $2, erased = $3, departing = TRUE \
         WHERE user_no = $1 AND deactivated_at IS NULL";
     DEPARTING = "SELECT a.user_no, u.user_id FROM accounts a JOIN users_no u ON u.user_no = a.user_no WHERE a.departing ORDER BY a.user_no";
@@ -96,6 +98,22 @@ pub fn insert(tx: &Tx<'_>, user: UserNo, password: Option<&str>, admin: bool, no
 /// Changes the password of an account in use.
 pub fn set_password(tx: &Tx<'_>, user: UserNo, password: &str) -> Result<(), Error> {
     tx.execute(SET_PASSWORD, params![user, password])?;
+    Ok(())
+}
+
+/// Locks an account, or unlocks it. Whoever caches its sessions is told.
+pub fn lock(tx: &Tx<'_>, user: UserNo, locked: bool) -> Result<(), Error> {
+    if tx.execute(LOCK, params![user, locked])? > 0 {
+        let _ = tx.log(Change::Sessions { user });
+    }
+    Ok(())
+}
+
+/// Suspends an account, or lifts that. Whoever caches its sessions is told.
+pub fn suspend(tx: &Tx<'_>, user: UserNo, suspended: bool) -> Result<(), Error> {
+    if tx.execute(SUSPEND, params![user, suspended])? > 0 {
+        let _ = tx.log(Change::Sessions { user });
+    }
     Ok(())
 }
 

@@ -11,6 +11,9 @@ statements! {
         VALUES ($1, $2, $3, $4, NULL, NULL)";
     RENAME = "UPDATE devices SET display_name = $3 WHERE user_no = $1 AND device_id = $2";
     SEEN = "UPDATE devices SET last_seen_at = $3, last_seen_ip = $4 WHERE user_no = $1 AND device_id = $2";
+    COUNT = "SELECT COUNT(*) FROM devices WHERE user_no = $1";
+    LONGEST_UNSEEN = "SELECT device_id FROM devices WHERE user_no = $1 \
+        ORDER BY CASE WHEN last_seen_at IS NULL OR last_seen_at < created_at THEN created_at ELSE last_seen_at END, device_id LIMIT $2";
     DELETE_SOME = "DELETE FROM devices WHERE user_no = $1 AND device_id IN texts($2)";
     DELETE_ALL = "DELETE FROM devices WHERE user_no = $1";
     DELETE_OTHERS = "DELETE FROM devices WHERE user_no = $1 AND device_id <> $2";
@@ -64,6 +67,16 @@ pub fn list(read: &Read<'_>, user: UserNo) -> Result<Vec<Device>, Error> {
 /// One device of a user.
 pub fn get(read: &Read<'_>, user: UserNo, device_id: &str) -> Result<Option<Device>, Error> {
     read.one(GET, params![user, device_id], Device::from_row)
+}
+
+/// How many devices a user has.
+pub fn count(read: &Read<'_>, user: UserNo) -> Result<u64, Error> {
+    Ok(read.one(COUNT, params![user], |row| row.get(0))?.unwrap_or(0))
+}
+
+/// The devices of a user that were not heard of for the longest time, or never since they first logged in; up to `limit`.
+pub fn longest_unseen(read: &Read<'_>, user: UserNo, limit: u64) -> Result<Vec<OwnedDeviceId>, Error> {
+    read.all(LONGEST_UNSEEN, params![user, limit], |row| row.get(0))
 }
 
 /// Makes a device; the caller has checked that there is none of that id.

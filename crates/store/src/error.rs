@@ -90,6 +90,12 @@ impl Error {
         }
     }
 
+    /// Whether it is the database that can not be reached: nothing is wrong with what was asked, and it may be tried again.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unknown(_) | Self::Closed) || self.is_disconnected()
+    }
+
     /// Whether the connection is gone or about to go.
     pub(crate) fn is_disconnected(&self) -> bool {
         match self {

@@ -4,6 +4,12 @@ use crate::{Error, Membership, Read, RoomNo, Tx, UserNo, accounts, params, profi
 
 statements! {
     SEARCH = "SELECT user_no FROM user_directory WHERE words LIKE $1 ESCAPE '!' AND user_no <> $2 ORDER BY user_no LIMIT $3";
+    SEARCH_IN = "SELECT d.user_no FROM user_directory d WHERE d.words LIKE $1 ESCAPE '!' AND d.user_no <> $2 \
+        AND d.user_no IN (SELECT m.user_no FROM memberships m WHERE m.room_no IN ints($3) AND m.membership = $4) \
+        ORDER BY CASE WHEN d.words LIKE $5 ESCAPE '!' OR d.words LIKE $6 ESCAPE '!' THEN 0 ELSE 1 END, d.user_no LIMIT $7";
+    OWN_ROOMS = "SELECT r.room_no, r.joined FROM memberships m JOIN rooms r ON r.room_no = m.room_no \
+        WHERE m.user_no = $1 AND m.membership = $2 ORDER BY r.joined, r.room_no";
+    PUBLISHED = "SELECT room_no, joined FROM rooms WHERE published ORDER BY joined DESC, room_no DESC LIMIT $1";
     SHARING = "SELECT DISTINCT m.user_no FROM memberships m WHERE m.user_no IN ints($1) AND m.membership = $2 \
         AND m.room_no IN (SELECT own.room_no FROM memberships own WHERE own.user_no = $3 AND own.membership = $2)";
     ROOMS = "SELECT user_no, room_no FROM memberships WHERE user_no IN ints($1) AND membership = $2 ORDER BY user_no, room_no";
@@ -24,17 +30,47 @@ pub(crate) fn refresh(tx: &Tx<'_>, user: UserNo) -> Result<(), Error> {
     Ok(())
 }
 
-/// Up to `limit` users other than `reader` whose id or display name holds `term`, whichever its case.
-pub fn search(read: &Read<'_>, reader: UserNo, term: &str, limit: u32) -> Result<Vec<UserNo>, Error> {
-    let mut pattern = String::from("%");
+/// What `LIKE` takes for nothing but itself.
+fn escaped(term: &str) -> String {
+    let mut pattern = String::with_capacity(term.len());
     for letter in term.to_lowercase().chars() {
         if matches!(letter, '%' | '_' | '!') {
             pattern.push('!');
         }
         pattern.push(letter);
     }
-    pattern.push('%');
+    pattern
+}
+
+/// Up to `limit` users other than `reader` whose id or display name holds `term`, whichever its case.
+pub fn search(read: &Read<'_>, reader: UserNo, term: &str, limit: u32) -> Result<Vec<UserNo>, Error> {
+    let pattern = format!("%{}%", escaped(term));
     read.all(SEARCH, params![&pattern, reader, limit], |row| row.get(0))
+}
+
+/// The same among those who are in one of `rooms`; first those whose id or display name begins with `term`.
+pub fn search_in(
+    read: &Read<'_>,
+    reader: UserNo,
+    rooms: &[RoomNo],
+    term: &str,
+    limit: u32,
+) -> Result<Vec<UserNo>, Error> {
+    let term = escaped(term);
+    let (anywhere, name) = (format!("%{term}%"), format!("%\n{term}%"));
+    let id = if term.starts_with('@') { format!("{term}%") } else { format!("@{term}%") };
+    let parameters = params![&anywhere, reader, rooms, Membership::Join, &id, &name, limit];
+    read.all(SEARCH_IN, parameters, |row| row.get(0))
+}
+
+/// The rooms that a user is in, with the number of their members, the smallest first.
+pub fn own_rooms(read: &Read<'_>, user: UserNo) -> Result<Vec<(RoomNo, u64)>, Error> {
+    read.all(OWN_ROOMS, params![user, Membership::Join], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Up to `limit` rooms of the public list, with the number of their members, the largest first.
+pub fn published_rooms(read: &Read<'_>, limit: u32) -> Result<Vec<(RoomNo, u64)>, Error> {
+    read.all(PUBLISHED, params![limit], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Those of `users` who are in a room that `reader` is in, too.

@@ -20,15 +20,18 @@ pub(crate) struct Answer {
 impl Answer {
     /// Whether there is nothing to tell.
     pub(crate) fn is_empty(&self) -> bool {
-        [&self.join, &self.invite, &self.knock, &self.leave, &self.account_data].iter().all(|part| part.is_empty())
+        self.len() == 0
+    }
+
+    /// How many bytes its parts have together.
+    pub(crate) fn len(&self) -> usize {
+        self.join.len() + self.invite.len() + self.knock.len() + self.leave.len() + self.account_data.len()
     }
 
     /// The answer's bytes. Presence, messages to devices and keys do not exist yet: they are shown as empty, since clients look
     /// at some of them without asking whether they are there.
     pub(crate) fn finish(self, next_batch: &str, incremental: bool) -> Vec<u8> {
-        let mut out = Vec::with_capacity(
-            512 + self.join.len() + self.invite.len() + self.knock.len() + self.leave.len() + self.account_data.len(),
-        );
+        let mut out = Vec::with_capacity(512 + self.len());
         out.push(b'{');
         json::name(&mut out, "next_batch");
         json::string(&mut out, next_batch);

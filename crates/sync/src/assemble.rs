@@ -173,7 +173,8 @@ impl Assembly<'_> {
             if !self.request.filter.room.allows(room.id.as_str()) {
                 continue;
             }
-            let subject = Subject { room, head, vision, touched };
+            let left = self.inner.options.answer_bytes.saturating_sub(answer.len());
+            let subject = Subject { room, head, vision, touched, left };
             match touched.member.membership {
                 Membership::Join => self.joined(subject, &beside(&no), &mut answer.join)?,
                 Membership::Invite => self.invited(subject, &mut answer.invite)?,

@@ -15,6 +15,7 @@ mod lazy;
 mod load;
 mod request;
 mod tail;
+mod turns;
 mod window;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -24,13 +25,14 @@ use roost_rooms::{Membership, Rooms};
 use roost_store::{Position, RoomNo, Store, token::SyncToken};
 use roost_users::Users;
 use roost_world::{Stop, Workers, World};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
     answer::Answer,
     assemble::Ingredients,
-    lazy::Sent,
+    lazy::{Client, Sent},
     tail::{News, Tail},
+    turns::{Turn, Turns},
 };
 
 pub use filter::{Filter, FilterError};
@@ -42,10 +44,35 @@ const MAX_WAIT: Duration = Duration::from_secs(120);
 const CATCH_UP: Duration = Duration::from_secs(5);
 /// How often users who are away are let go.
 const SWEEP: Duration = Duration::from_secs(60);
+/// From how many rooms with new events on an answer counts as a large one.
+const MANY_ROOMS: usize = 50;
+
+/// What the configuration says about `/sync`.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The size of an answer, in bytes, from which on each further room is told with one event of its timeline, marked as
+    /// limited. State is always told in full, since a client has no other way to learn of it, and does not stop at this size.
+    pub answer_bytes: usize,
+    /// How many answers that begin from nothing, hold full state or reach many rooms are put together at once; others wait.
+    pub large_at_once: usize,
+    /// How many requests of one device are answered at once; the oldest ends early for one too many.
+    pub per_device: usize,
+    /// How many requests of one user are answered at once, until the last byte is written; further ones are refused.
+    pub per_user: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { answer_bytes: 64 << 20, large_at_once: 4, per_device: 5, per_user: 100 }
+    }
+}
 
 /// Why a request was not answered.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
+    /// The user has too many requests under way.
+    #[error("too many /sync requests of this user are under way")]
+    Busy,
     /// A room could not be read.
     #[error(transparent)]
     Rooms(#[from] roost_rooms::Error),
@@ -73,23 +100,50 @@ struct Inner {
     stop: Stop,
     tail: Tail,
     sent: Sent,
+    options: Options,
+    /// One permit for each large answer that is being put together.
+    large: Semaphore,
+    turns: Arc<Turns>,
+}
+
+/// The bytes of an answer. As long as they are kept, the request counts as one that is under way.
+#[derive(Debug)]
+pub struct Reply {
+    bytes: Vec<u8>,
+    _turn: Turn,
+}
+
+impl AsRef<[u8]> for Reply {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Sync {
     /// Starts to follow the log.
     #[must_use]
-    pub fn open(store: Store, rooms: Rooms, users: Users, world: World, workers: &Workers) -> Self {
+    pub fn open(store: Store, rooms: Rooms, users: Users, options: Options, world: World, workers: &Workers) -> Self {
         let tail = Tail::new(&store);
         let stop = workers.stop_signal();
-        let sync = Self(Arc::new(Inner { store, rooms, users, world, stop, tail, sent: Sent::default() }));
+        let large = Semaphore::new(options.large_at_once.min(Semaphore::MAX_PERMITS));
+        let turns = Turns::new(options.per_device, options.per_user);
+        let sent = Sent::default();
+        let sync = Self(Arc::new(Inner { store, rooms, users, world, stop, tail, sent, options, large, turns }));
         let follower = sync.clone();
         workers.start_future("sync", |stop| follower.follow(stop));
         sync
     }
 
     /// What is new for a client, as the bytes of the answer. Waits for something new as long as the request allows, or until
-    /// the server is stopped.
-    pub async fn sync(&self, request: SyncRequest) -> Result<Vec<u8>, Error> {
+    /// the server is stopped or the device has begun too many newer requests.
+    pub async fn sync(&self, request: SyncRequest) -> Result<Reply, Error> {
+        let inner = &self.0;
+        let turn = inner.turns.take(Client::new(request.user, &request.device)).ok_or(Error::Busy)?;
+        let bytes = self.answer(request, &turn).await?;
+        Ok(Reply { bytes, _turn: turn })
+    }
+
+    async fn answer(&self, request: SyncRequest, turn: &Turn) -> Result<Vec<u8>, Error> {
         let inner = &self.0;
         let clock = &inner.world.clock;
         let request = Arc::new(request);
@@ -112,7 +166,7 @@ impl Sync {
             // Nothing for this client up to here.
             seen = Some(token);
             let left = deadline.saturating_sub(clock.monotonic());
-            if left.is_zero() || inner.stop.is_set() || !self.wait(changed, serial, left).await {
+            if left.is_zero() || inner.stop.is_set() || !self.wait(changed, serial, left, turn).await {
                 return finish(Answer::default());
             }
         }
@@ -181,11 +235,15 @@ impl Sync {
 
     async fn assemble(&self, request: &Arc<SyncRequest>, ingredients: Ingredients) -> Result<Answer, Error> {
         let (inner, request) = (Arc::clone(&self.0), Arc::clone(request));
+        let rooms = ingredients.news.rooms.iter().filter(|touched| touched.events).count();
+        let large = ingredients.since.is_none() || request.full_state || rooms > MANY_ROOMS;
+        // The semaphore is never closed, so there always is a permit.
+        let _permit = if large { self.0.large.acquire().await.ok() } else { None };
         self.0.store.read(move |read| assemble::assemble(&inner, read, &request, &ingredients)).await
     }
 
-    /// Waits until there may be something new; false when the time is over or the server stops.
-    async fn wait(&self, mut changed: watch::Receiver<()>, serial: i64, left: Duration) -> bool {
+    /// Waits until there may be something new; false when the time or the request's turn is over, or the server stops.
+    async fn wait(&self, mut changed: watch::Receiver<()>, serial: i64, left: Duration, turn: &Turn) -> bool {
         let inner = &self.0;
         // Somebody may have begun to type before this request could be woken.
         if inner.users.typing().serial() != serial {
@@ -195,6 +253,7 @@ impl Sync {
         tokio::select! {
             biased;
             () = stop.wait() => false,
+            () = turn.ended() => false,
             // An error means that the tail has lost the log: then it is to be asked again, too.
             _ = changed.changed() => true,
             () = inner.world.clock.sleep(left) => false,

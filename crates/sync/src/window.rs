@@ -22,6 +22,21 @@ pub(crate) struct Span {
     pub(crate) end: i64,
 }
 
+/// What is wanted of a span.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish<'a> {
+    /// Which events, and how many of them.
+    pub(crate) filter: &'a Events,
+    /// How many bytes they may have together. One event is shown in any case, so that a client sees that there is news.
+    pub(crate) bytes: usize,
+    /// Whether the client learns the state from these events, too, and not only from what it is told beside them.
+    pub(crate) replayed: bool,
+    /// Who reads.
+    pub(crate) reader: &'a UserId,
+    /// What they may see.
+    pub(crate) vision: &'a Vision,
+}
+
 /// The newest events of a span.
 #[derive(Debug)]
 pub(crate) struct Window {
@@ -38,20 +53,21 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Takes the newest events of `span` that the filter lets through and that `sees` allows. `replayed` says whether the client
-    /// learns the state from these events, too, and not only from what it is told beside them.
-    #[expect(clippy::too_many_arguments, reason = "a window has many sides")]
+    /// Takes the newest events of `span` that are wanted and that `sees` allows.
     pub(crate) fn read(
         rooms: &Rooms,
         read: &Read<'_>,
         room: &Room,
         span: Span,
-        filter: &Events,
-        replayed: bool,
-        (reader, vision): (&UserId, &Vision),
+        wish: Wish<'_>,
         sees: impl Fn(&Stored) -> bool,
     ) -> Result<Self, Error> {
-        let limit = if filter.allows_room(room.id.as_str()) { filter.limit() } else { 0 };
+        let Wish { filter, bytes, replayed, reader, vision } = wish;
+        let limit = match filter.allows_room(room.id.as_str()) {
+            true if bytes == 0 => 1,
+            true => filter.limit(),
+            false => 0,
+        };
         let mut window = Self { kept: vec![], base: span.end, limited: false, hidden: vec![], members_changed: false };
         if limit == 0 {
             return Ok(window);
@@ -59,6 +75,7 @@ impl Window {
         let mut keys = Keys::default();
         let mut skipped = vec![];
         let mut upper = span.end;
+        let mut left = bytes;
         let mut batch = i64::try_from(limit).unwrap_or(BATCH).saturating_add(1);
         'scan: while upper > span.from {
             let entries = timeline::backwards(read, room.no, upper, span.from, batch)?;
@@ -70,12 +87,15 @@ impl Window {
             for stored in rooms.stored(read, room, &numbers)? {
                 let wanted = sees(&stored)
                     && filter.allows(stored.pdu.kind(), stored.pdu.sender().as_str(), stored.pdu.content());
-                let full = window.kept.len() == limit && wanted || window.kept.len() + skipped.len() == MAX_SCAN;
+                let size = stored.pdu.json().len();
+                let fits = window.kept.is_empty() || window.kept.len() < limit && size <= left;
+                let full = wanted && !fits || window.kept.len() + skipped.len() == MAX_SCAN;
                 if full || replayed && wanted && !keys.may_show(&stored) {
                     window.limited = true;
                     break 'scan;
                 }
                 if wanted {
+                    left = left.saturating_sub(size);
                     window.kept.push(stored);
                 } else {
                     if keys.hide(&stored) {

@@ -131,23 +131,17 @@ impl Users {
         }
         let (room_id, kind) = (room_id.map(ToOwned::to_owned), kind.to_owned());
         let rooms = self.0.rooms.clone();
-        if content.len() > SMALL_BYTES {
-            // Counted before the write, which has others waiting behind it: two at once may go a little beyond.
-            self.check_length(user, room_id.clone(), kind.clone(), content.len()).await?;
-        }
+        // Counted before the write, which has others waiting behind it: two at once may go a little beyond.
+        self.check_room_for(user, room_id.clone(), kind.clone(), content.len()).await?;
         let write = self.0.store.write(move |tx| {
             let room = room_of(&rooms, tx, room_id.as_deref())?;
-            let known = account_data::get(tx, user, room, &kind)?.is_some();
-            if !known && account_data::count(tx, user)? >= MAX_PIECES {
-                return Err(Error::TooMuchAccountData);
-            }
             Ok(account_data::set(tx, user, room, &kind, &content)?)
         });
         write.await
     }
 
-    /// Refuses a piece that is too long, or makes all of them together too long.
-    async fn check_length(
+    /// Refuses a piece that is too long, makes all of them together too long, or is one too many.
+    async fn check_room_for(
         &self,
         user: UserNo,
         room_id: Option<OwnedRoomId>,
@@ -160,7 +154,14 @@ impl Users {
         let rooms = self.0.rooms.clone();
         let read = self.0.store.read(move |read| {
             let room = room_of(&rooms, read, room_id.as_deref())?;
-            let before = account_data::get(read, user, room, &kind)?.map_or(0, |content| content.len());
+            let before = account_data::get(read, user, room, &kind)?;
+            if before.is_none() && account_data::count(read, user)? >= MAX_PIECES {
+                return Err(Error::TooMuchAccountData);
+            }
+            if length <= SMALL_BYTES {
+                return Ok(());
+            }
+            let before = before.map_or(0, |content| content.len());
             let grows = u64::try_from(length.saturating_sub(before)).unwrap_or(u64::MAX);
             // What does not grow may always be set: it is a way out.
             if grows > 0 && account_data::length(read, user)?.saturating_add(grows) > MAX_BYTES {

@@ -75,6 +75,7 @@ struct Arrival {
     display_name: Option<String>,
     tokens: NewTokens,
     now: u64,
+    max_devices: u64,
 }
 
 impl Arrival {
@@ -84,6 +85,14 @@ impl Arrival {
             // https://spec.matrix.org/v1.19/client-server-api/#relationship-between-access-tokens-and-devices
             sessions::revoke(tx, user, device_id)?;
         } else {
+            let beyond = (devices::count(tx, user)? + 1).saturating_sub(self.max_devices);
+            if beyond > 0 {
+                // Not this login is refused: who has forgotten their old devices must still get in, and could delete
+                // no device without.
+                let unseen = devices::longest_unseen(tx, user, beyond)?;
+                let unseen: Vec<&str> = unseen.iter().map(|device| device.as_str()).collect();
+                devices::delete(tx, user, devices::Which::These(&unseen))?;
+            }
             devices::insert(tx, user, device_id, self.display_name.as_deref(), self.now)?;
         }
         sessions::insert(tx, &self.tokens.row(user, device_id, None), self.now)
@@ -173,7 +182,8 @@ impl Users {
         write.await
     }
 
-    /// The user whose password this is. Takes as long for one who does not exist.
+    /// The user whose password this is. Takes as long for one who does not exist. A locked account opens to nobody, not even
+    /// to whoever knows its password.
     pub async fn check_password(&self, user_id: Option<&UserId>, password: String) -> Result<UserNo, Error> {
         let account = match user_id {
             Some(user_id) => self.account(user_id).await?,
@@ -188,6 +198,7 @@ impl Users {
         };
         match (self.0.hasher.verify(password, stored).await?, account) {
             (true, Some(account)) if account.deactivated_at.is_some() => Err(Error::Deactivated),
+            (true, Some(account)) if account.locked => Err(Error::Locked),
             (true, Some(account)) => Ok(account.user),
             _ => Err(Error::Credentials),
         }
@@ -229,6 +240,20 @@ impl Users {
             Ok::<_, Error>(())
         });
         write.await
+    }
+
+    /// Locks an account, or unlocks it: its sessions stay, and can do nothing but log out meanwhile.
+    ///
+    /// <https://spec.matrix.org/v1.19/client-server-api/#account-locking>
+    pub async fn lock(&self, user: UserNo, locked: bool) -> Result<(), Error> {
+        self.0.store.write(move |tx| Ok::<_, Error>(accounts::lock(tx, user, locked)?)).await
+    }
+
+    /// Suspends an account, or lifts that: its user can read meanwhile, but not act.
+    ///
+    /// <https://spec.matrix.org/v1.19/client-server-api/#account-suspension>
+    pub async fn suspend(&self, user: UserNo, suspended: bool) -> Result<(), Error> {
+        self.0.store.write(move |tx| Ok::<_, Error>(accounts::suspend(tx, user, suspended)?)).await
     }
 
     /// Ends an account for good: its sessions and devices go at once, then its user leaves every room. The name stays
@@ -338,6 +363,7 @@ impl Users {
             display_name: device.display_name.filter(|name| !name.is_empty()),
             tokens: self.sessions().new_tokens(device.refreshable),
             now: self.0.world.now_ms(),
+            max_devices: self.0.max_devices,
         }))
     }
 }

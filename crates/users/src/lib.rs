@@ -52,6 +52,8 @@ pub struct Options {
     pub access_token_lifetime: Duration,
     /// How many sessions are kept in memory.
     pub cached_sessions: usize,
+    /// How many devices a user can have, at least 1; for a further one, that which was not heard of for the longest time goes.
+    pub max_devices: u64,
 }
 
 impl Options {
@@ -63,6 +65,7 @@ impl Options {
             hash_cost: HashCost::default(),
             access_token_lifetime: DEFAULT_ACCESS_TOKEN_LIFETIME,
             cached_sessions: 50_000,
+            max_devices: 1_000,
         }
     }
 }
@@ -80,6 +83,7 @@ struct Inner {
     hasher: password::Hasher,
     sessions: Sessions,
     typing: Typing,
+    max_devices: u64,
 }
 
 impl Users {
@@ -95,8 +99,8 @@ impl Users {
         let sessions =
             Sessions::new(store.clone(), world.clone(), options.access_token_lifetime, options.cached_sessions);
         let typing = Typing::new(world.clone());
-        let users =
-            Self(Arc::new(Inner { store, rooms, world, server_name: options.server_name, hasher, sessions, typing }));
+        let Options { server_name, max_devices, .. } = options;
+        let users = Self(Arc::new(Inner { store, rooms, world, server_name, hasher, sessions, typing, max_devices }));
         let typing = users.typing().clone();
         workers.start_future("typing", |stop| typing.expire(stop));
         let sessions = users.sessions().clone();

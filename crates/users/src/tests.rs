@@ -13,6 +13,7 @@ use crate::{HashCost, LoggedIn, NewAccount, NewDevice, Options, Users, new_user_
 mod accounts;
 mod rooms;
 mod sessions;
+mod user_directory;
 
 /// A clock that goes when told.
 #[derive(Debug)]
@@ -56,11 +57,17 @@ pub(crate) struct House {
 }
 
 pub(crate) async fn house() -> House {
+    house_with(|_| {}).await
+}
+
+/// A house with other options than the usual ones.
+pub(crate) async fn house_with(change: impl FnOnce(&mut Options)) -> House {
     let store = roost_store::testing::store().await;
     let clock = ManualClock::new();
     let world = World { clock: clock.clone(), ..roost_store::testing::world() };
     let mut options = Options::new("example.org".try_into().expect("a server name"));
     options.hash_cost = HashCost::CHEAPEST;
+    change(&mut options);
     let identity =
         Identity { server_name: options.server_name.clone(), key: Arc::new(KeyPair::from_seed([7; 32], "test")) };
     let rooms = Rooms::open((*store).clone(), identity, roost_rooms::Options::default(), world.clone())

@@ -14,8 +14,15 @@ use serde_json::Value;
 
 use crate::{Error, Users};
 
-/// How many users that match are looked at.
+/// How many users that match are looked at, of each kind: who shares a room with the reader, who is in a published room,
+/// everybody else.
 const MAX_CANDIDATES: u32 = 500;
+
+/// How many members of the reader's rooms, and of published rooms, are searched.
+const MAX_MEMBERS: u64 = 50_000;
+
+/// How many published rooms are looked into.
+const MAX_PUBLISHED: u32 = 100;
 
 /// The longest term, in bytes: longer than any user id or display name.
 const MAX_TERM_BYTES: usize = 2048;
@@ -60,8 +67,7 @@ impl Users {
         }
         let rooms = self.0.rooms.clone();
         let read = self.0.store.read(move |read| {
-            let candidates = user_directory::search(read, reader, &term, MAX_CANDIDATES)?;
-            let visible = visible(&rooms, read, &candidates, reader)?;
+            let visible = matching(&rooms, read, reader, &term)?;
             let mut names: HashMap<_, _> = profiles::names_of(read, &visible)?.into_iter().collect();
             let mut found: Vec<Found> = users_no::names(read, &visible)?
                 .into_iter()
@@ -78,6 +84,39 @@ impl Users {
         found.truncate(limit);
         Ok((found, limited))
     }
+}
+
+/// Whom the reader could meet of those who match. A common letter matches more people than can be looked at one by one, so
+/// those are searched first who are near: who shares a room with the reader, the smaller rooms first, then who is in a public
+/// room of the list.
+fn matching(rooms: &Rooms, read: &Read<'_>, reader: UserNo, term: &str) -> Result<Vec<UserNo>, Error> {
+    let own = few(user_directory::own_rooms(read, reader)?);
+    let mut found: HashSet<UserNo> =
+        user_directory::search_in(read, reader, &own, term, MAX_CANDIDATES)?.into_iter().collect();
+    let mut public = Vec::new();
+    for room in few(user_directory::published_rooms(read, MAX_PUBLISHED)?) {
+        if is_public(rooms, read, room)? {
+            public.push(room);
+        }
+    }
+    found.extend(user_directory::search_in(read, reader, &public, term, MAX_CANDIDATES)?);
+    let mut others = user_directory::search(read, reader, term, MAX_CANDIDATES)?;
+    others.retain(|user| !found.contains(user));
+    found.extend(visible(rooms, read, &others, reader)?);
+    Ok(found.into_iter().collect())
+}
+
+/// The first of the rooms, as many as have not too many members together.
+fn few(rooms: Vec<(RoomNo, u64)>) -> Vec<RoomNo> {
+    let mut left = MAX_MEMBERS;
+    let fits = |(_, members): &(RoomNo, u64)| match left.checked_sub(*members) {
+        Some(rest) => {
+            left = rest;
+            true
+        }
+        None => false,
+    };
+    rooms.into_iter().filter(fits).map(|(room, _)| room).collect()
 }
 
 /// Those of the candidates whom the reader could meet.

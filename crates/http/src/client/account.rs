@@ -5,6 +5,8 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#account-management>
 
+use std::net::IpAddr;
+
 use axum::{
     Json, Router,
     extract::State as Extract,
@@ -16,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    Caller, Error, JsonBytes, MaybeCaller, State,
+    Address, Caller, Error, JsonBytes, MaybeCaller, State,
     routes::ClientRoutes as _,
     uia::{self, Attempt, Operation, Proof},
 };
@@ -46,9 +48,10 @@ struct NewPassword {
 async fn password(
     Extract(state): Extract<State>,
     MaybeCaller(caller): MaybeCaller,
+    Address(address): Address,
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<Value>, Error> {
-    let operation = operation("POST /account/password", caller.as_ref());
+    let operation = operation("POST /account/password", caller.as_ref(), address);
     let attempt = Attempt::<NewPassword>::read(&state, operation, &body)?;
     roost_users::check_new_password(&attempt.request.new_password)?;
     let (request, proof) = attempt.authenticate(&state).await?;
@@ -69,9 +72,10 @@ struct Deactivation {
 async fn deactivate(
     Extract(state): Extract<State>,
     MaybeCaller(caller): MaybeCaller,
+    Address(address): Address,
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<Value>, Error> {
-    let operation = operation("POST /account/deactivate", caller.as_ref());
+    let operation = operation("POST /account/deactivate", caller.as_ref(), address);
     let attempt = Attempt::<Deactivation>::read(&state, operation, &body)?;
     let (request, proof) = attempt.authenticate(&state).await?;
     let (user_id, user) = proved_user(proof)?;
@@ -81,10 +85,10 @@ async fn deactivate(
 }
 
 /// Both endpoints do without an access token: then the password alone says who it is.
-fn operation(what: &str, caller: Option<&Caller>) -> Operation {
+fn operation(what: &str, caller: Option<&Caller>, address: Option<IpAddr>) -> Operation {
     match caller {
         Some(caller) => Operation::of_user(what.to_owned(), caller),
-        None => Operation { what: what.to_owned(), user: None, flows: uia::PASSWORD, may_change: false },
+        None => Operation { what: what.to_owned(), user: None, address, flows: uia::PASSWORD, may_change: false },
     }
 }
 

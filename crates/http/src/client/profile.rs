@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use axum::{Json, Router, extract::State as Extract, routing::get};
-use roost_matrix::error::ErrCode;
 use roost_users::Field;
 use ruma::{OwnedUserId, UserId};
 use serde_json::{Value, json, value::RawValue};
@@ -46,10 +45,6 @@ async fn field(
 fn check_own(caller: &Caller, user_id: &UserId) -> Result<(), Error> {
     if caller.user_id != *user_id {
         return Err(Error::forbidden("A profile can be changed by its own user only"));
-    }
-    if caller.session.suspended {
-        let status = http::StatusCode::FORBIDDEN;
-        return Err(Error::new(status, ErrCode::UserSuspended, "Your account is suspended"));
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Error, JsonBytes, QueryArgs, RegistrationMode, State,
+    Address, Error, JsonBytes, QueryArgs, RegistrationMode, State,
     routes::ClientRoutes as _,
     uia::{Attempt, Flows, Operation, Stage},
 };
@@ -49,10 +49,15 @@ struct Request {
     refresh_token: Option<bool>,
 }
 
+fn closed() -> Error {
+    Error::forbidden("Registration is disabled on this server")
+}
+
 async fn register(
     Extract(state): Extract<State>,
     QueryArgs(Kind { kind }): QueryArgs<Kind>,
     headers: HeaderMap,
+    Address(address): Address,
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<Value>, Error> {
     match kind.as_deref() {
@@ -65,7 +70,7 @@ async fn register(
         RegistrationMode::Token => TOKEN,
         RegistrationMode::Closed => &[],
     };
-    let operation = Operation { what: "POST /register".to_owned(), user: None, flows, may_change: true };
+    let operation = Operation { what: "POST /register".to_owned(), user: None, address, flows, may_change: true };
     let attempt = Attempt::<Request>::read(&state, operation, &body)?;
     if attempt.request.login_type.as_deref() == Some("m.login.application_service") {
         // It would have to be a token of an application service, and this server has none.
@@ -73,7 +78,7 @@ async fn register(
         return Err(if has_token { Error::unknown_token(false) } else { Error::missing_token() });
     }
     if flows.is_empty() {
-        return Err(Error::forbidden("Registration is disabled on this server"));
+        return Err(closed());
     }
     let user_id = match &attempt.request.username {
         Some(username) => Some(new_user_id(username, state.users.server_name())?),
@@ -126,6 +131,10 @@ async fn available(
     Extract(state): Extract<State>,
     QueryArgs(Wanted { username }): QueryArgs<Wanted>,
 ) -> Result<Json<Value>, Error> {
+    if state.settings.registration == RegistrationMode::Closed {
+        // Nobody can take a name, so nobody needs to know whose are taken.
+        return Err(closed());
+    }
     let user_id = new_user_id(&username, state.users.server_name())?;
     state.users.check_free(&user_id).await?;
     Ok(Json(json!({ "available": true })))
@@ -144,7 +153,7 @@ async fn token_validity(
     QueryArgs(Token { token }): QueryArgs<Token>,
 ) -> Result<Json<Value>, Error> {
     if state.settings.registration == RegistrationMode::Closed {
-        return Err(Error::forbidden("Registration is disabled on this server"));
+        return Err(closed());
     }
     Ok(Json(json!({ "valid": state.users.registration_token_is_valid(&token).await? })))
 }

@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use bytes::Bytes;
 use http::header;
 use roost_store::token::SyncToken;
 use roost_sync::{Filter, SyncRequest};
@@ -88,5 +89,6 @@ async fn sync(
     if query.timeout > 0 && !state.users.sessions().is_alive(&caller.session).await? {
         return Err(Error::unknown_token(false));
     }
-    Ok(([(header::CONTENT_TYPE, "application/json")], answer).into_response())
+    // Not as a vector: the answer is under way until the connection has let go of it.
+    Ok(([(header::CONTENT_TYPE, "application/json")], Bytes::from_owner(answer)).into_response())
 }

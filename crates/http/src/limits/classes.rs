@@ -28,6 +28,8 @@ classes! {
     Sending,
     /// Creating, joining and inviting to rooms, and other changes that cost much or reach many.
     Rooms,
+    /// Inviting people, one for each; counted beside the class of the request that does it.
+    Invitations,
     /// What hashes passwords or searches: password changes, deactivation, directory searches.
     Costly,
 }

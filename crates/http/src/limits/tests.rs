@@ -78,6 +78,20 @@ fn a_network_of_one_customer_counts_as_one() {
 }
 
 #[test]
+fn each_person_who_is_invited_counts() {
+    let (clock, limits) = limits(100, 100);
+    assert_eq!(wait(limits.invitations("@alice:localhost", 0)), None);
+    assert_eq!(wait(limits.invitations("@alice:localhost", 70)), None);
+    let told = wait(limits.invitations("@alice:localhost", 50)).unwrap();
+    assert!((19_000..=20_000).contains(&told), "{told}");
+    assert_eq!(wait(limits.invitations("@alice:localhost", 30)), None, "what was refused took nothing");
+    assert_eq!(wait(limits.invitations("@bob:localhost", 500)), None, "more than the allowance takes the allowance");
+    assert!(wait(limits.invitations("@bob:localhost", 1)).is_some());
+    clock.0.fetch_add(100_000, Ordering::Relaxed);
+    assert_eq!(wait(limits.invitations("@bob:localhost", 500)), None);
+}
+
+#[test]
 fn memory_stays_bounded_whoever_comes() {
     let (_, limits) = limits(1, 3600);
     for number in 0..120_000_u32 {

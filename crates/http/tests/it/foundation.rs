@@ -4,3 +4,4 @@ mod cors;
 mod limits;
 mod paths;
 mod sockets;
+mod standing;

@@ -22,6 +22,8 @@ section! {
         rooms_per_address: RateSetting = RateSetting::of(240, 60);
         /// Creating, joining, leaving and inviting to rooms, for each user.
         rooms_per_user: RateSetting = RateSetting::of(60, 60);
+        /// Inviting people to rooms, also when creating them, for each user: each invited person counts.
+        invitations_per_user: RateSetting = RateSetting::of(500, 3600);
         /// Password changes, deactivation and searches, for each address.
         costly_per_address: RateSetting = RateSetting::of(120, 60);
         /// Password changes, deactivation and searches, for each user.

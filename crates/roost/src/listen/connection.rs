@@ -13,11 +13,15 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
 
-use super::{Shared, polite::Polite};
+use super::{Shared, polite::Polite, progress::Progress};
 
 /// The most bytes of a request head that are read at all. Below it the router refuses with a Matrix error; above it (and
 /// above hyper's 100 headers) [`Polite`] turns hyper's own refusal into one.
 const HEAD: usize = 192 * 1024;
+
+/// How many bytes may wait in the kernel before the socket counts as full. Without it the kernel would take megabytes at once
+/// and then nothing for minutes, while a slow client reads: that would look as if it read nothing.
+const UNSENT: u32 = 128 * 1024;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(
@@ -29,6 +33,9 @@ pub(super) async fn serve(
 ) {
     // Answers are written whole; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
+    let stream = Progress::new(stream, shared.write_timeout, shared.world.clone());
     let Some(acceptor) = tls else {
         return http(stream, peer, router, shared).await;
     };

@@ -176,3 +176,17 @@ fn a_useless_certificate_is_named() {
     assert_eq!(output.status.code(), Some(1));
     assert!(err(&output).contains("cert.pem"), "{}", err(&output));
 }
+
+#[test]
+fn a_data_directory_that_others_can_look_into_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let place = Place::new();
+    let warned = |place: &Place| place.log().contains("can look into data_dir");
+    drop(place.serve(&["serve"]));
+    assert!(!warned(&place), "the one that the server has made itself: {}", place.log());
+    let folder = place.path().join("roost-data");
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o750)).unwrap();
+    drop(place.serve(&["serve"]));
+    assert!(warned(&place), "{}", place.log());
+}

@@ -10,7 +10,7 @@ use super::{Assembly, Beside};
 use crate::{
     Error, json,
     tail::Touched,
-    window::{Span, Window, is_member},
+    window::{Span, Window, Wish, is_member},
 };
 
 /// Before everything in a room's history, what was filled in later included.
@@ -26,6 +26,8 @@ pub(super) struct Subject<'a> {
     pub(super) head: &'a Head,
     pub(super) vision: &'a Vision,
     pub(super) touched: &'a Touched,
+    /// How many bytes its timeline may have.
+    pub(super) left: usize,
 }
 
 /// What is wanted of a room.
@@ -153,10 +155,14 @@ impl Assembly<'_> {
             let visible = subject.vision.sees(stored.idx) || always == Some(stored.idx);
             visible && (stored.pdu.state_key().is_some() || !self.ignored.contains(stored.pdu.sender()))
         };
-        let filter = &self.request.filter.room.timeline;
-        let replayed = self.request.state_after.is_none();
-        let reader = (&*self.request.user_id, subject.vision);
-        Window::read(&self.inner.rooms, self.read, subject.room, span, filter, replayed, reader, sees)
+        let wish = Wish {
+            filter: &self.request.filter.room.timeline,
+            bytes: subject.left,
+            replayed: self.request.state_after.is_none(),
+            reader: &self.request.user_id,
+            vision: subject.vision,
+        };
+        Window::read(&self.inner.rooms, self.read, subject.room, span, wish, sees)
     }
 
     fn write(

@@ -8,7 +8,7 @@ use roost_matrix::{
 };
 use roost_rooms::{CreateRoom, Identity, InitialState, MemberProfile, NewEvent, Preset, Rooms};
 use roost_store::{UserNo, testing::TestStore};
-use roost_sync::{Filter, Sync, SyncRequest};
+use roost_sync::{Filter, Options, Sync, SyncRequest};
 use roost_users::{HashCost, Users};
 use roost_world::Workers;
 use serde_json::{Value, json};
@@ -46,6 +46,10 @@ impl Ask {
 
 impl House {
     pub(crate) async fn new() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    pub(crate) async fn with(wanted: Options) -> Self {
         let store = roost_store::testing::store().await;
         let world = roost_store::testing::world();
         let workers = Workers::new(world.clone());
@@ -57,7 +61,7 @@ impl House {
         let mut options = roost_users::Options::new(server_name);
         options.hash_cost = HashCost::CHEAPEST;
         let users = Users::open((*store).clone(), rooms.clone(), options, world.clone(), &workers).await.unwrap();
-        let sync = Sync::open((*store).clone(), rooms.clone(), users.clone(), world, &workers);
+        let sync = Sync::open((*store).clone(), rooms.clone(), users.clone(), wanted, world, &workers);
         Self { store, rooms, users, sync, workers }
     }
 
@@ -112,6 +116,6 @@ impl House {
             full_state: ask.full_state,
             state_after: ask.state_after.then_some("state_after"),
         };
-        serde_json::from_slice(&self.sync.sync(request).await.unwrap()).unwrap()
+        serde_json::from_slice(self.sync.sync(request).await.unwrap().as_ref()).unwrap()
     }
 }

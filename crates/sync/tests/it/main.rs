@@ -3,5 +3,6 @@
 #![expect(clippy::disallowed_methods, reason = "tests run on the real clock and the test's own runtime")]
 
 mod house;
+mod limits;
 mod model;
 mod waiting;

@@ -108,3 +108,22 @@ async fn a_reader_who_polls_while_others_write_sees_each_message_once_and_in_ord
     unique.dedup();
     assert_eq!(unique.len(), seen.len());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oldest_long_poll_of_a_device_ends_when_it_begins_too_many() {
+    let house = Arc::new(House::with(roost_sync::Options { per_device: 2, ..roost_sync::Options::default() }).await);
+    let alice = house.person("alice").await;
+    let first = house.ask(&alice, Ask::default()).await;
+    let mut polls = vec![];
+    for _ in 0..3 {
+        let (house, alice, ask) = (Arc::clone(&house), alice.clone(), Ask { timeout: LONG, ..Ask::since(&first) });
+        polls.push(tokio::spawn(async move { house.ask(&alice, ask).await }));
+        // So that they come in this order.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let answer = tokio::time::timeout(LONG / 2, polls.remove(0)).await.unwrap().unwrap();
+    assert_eq!(answer["rooms"]["join"], json!({}));
+    assert!(answer["next_batch"].is_string());
+    assert!(polls.iter().all(|poll| !poll.is_finished()), "the newer ones still wait");
+    house.workers.stop().await;
+}

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::{
     Authentication, DEFAULT_ACCESS_TOKEN_LIFETIME, Error, NewDevice, Session,
-    tests::{House, house},
+    tests::{House, house, house_with},
 };
 
 impl House {
@@ -168,4 +168,38 @@ async fn tokens_are_not_in_the_database() {
         assert!(!holds(&ada.access_token) && !holds(ada.refresh_token.as_deref().expect("a refresh token")));
         assert!(!holds("open sesame"), "the password");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn for_a_device_too_many_the_one_that_was_not_heard_of_for_the_longest_time_goes() {
+    let house = house_with(|options| options.max_devices = 3).await;
+    let first = house.register("ada", false).await;
+    let bob = house.register("bob", false).await;
+    let session = house.session(&first.tokens.access_token).await.expect("a session");
+    let mut devices = vec![first];
+    let device = |name: &str| NewDevice { device_id: Some(name.to_owned()), ..NewDevice::default() };
+    for name in ["B", "C"] {
+        house.clock.advance(Duration::from_secs(60));
+        devices.push(house.users.log_in(session.user_no, device(name)).await.expect("logged in"));
+    }
+    // The first one is used again, so that the second is the one that was away for longest.
+    house.clock.advance(Duration::from_secs(60));
+    let sighting = roost_store::devices::Sighting {
+        user: session.user_no,
+        device_id: session.device_id.clone(),
+        at: roost_world::Clock::now_ms(&*house.clock),
+        ip: None,
+    };
+    house.store.write(move |tx| roost_store::devices::seen(tx, &[sighting.clone()])).await.expect("seen");
+    house.users.log_in(session.user_no, device("C")).await.expect("a device that is known takes no place");
+    assert!(house.session(&devices[1].tokens.access_token).await.is_some());
+    house.users.log_in(session.user_no, device("D")).await.expect("logged in");
+    assert!(house.session(&devices[1].tokens.access_token).await.is_none(), "its session went with it");
+    let left = house.users.devices(session.user_no).await.expect("devices");
+    let mut left: Vec<_> = left.iter().map(|device| device.device_id.as_str()).collect();
+    left.sort_unstable();
+    let mut expected = [session.device_id.as_str(), "C", "D"];
+    expected.sort_unstable();
+    assert_eq!(left, expected);
+    assert!(house.session(&bob.tokens.access_token).await.is_some(), "nobody else loses anything");
 }

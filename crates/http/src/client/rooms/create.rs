@@ -80,6 +80,7 @@ async fn create(
             .map_err(|error| Error::bad_json(format!("`initial_state` must hold state events: {error}")))?;
         initial_state.push(InitialState { kind: initial.kind, state_key: initial.state_key, content: initial.content });
     }
+    state.limits.invitations(caller.user_id.as_str(), request.invite.len())?;
     let mut invites = Vec::with_capacity(request.invite.len());
     for user in &request.invite {
         invites.push((user.clone(), state.rooms.profile(user).await?));

@@ -25,6 +25,7 @@ async fn invite(
     Args(request): Args<Request>,
 ) -> Result<Ruma<Response>, Error> {
     let InvitationRecipient::UserId(target) = &request.recipient else { return Err(no_addresses()) };
+    state.limits.invitations(caller.user_id.as_str(), 1)?;
     let profile = state.rooms.profile(&target.user_id).await?;
     state.rooms.invite(&request.room_id, &caller.user_id, &target.user_id, &profile, target.reason.as_deref()).await?;
     Ok(Ruma(Response::new()))

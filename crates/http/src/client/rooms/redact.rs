@@ -21,8 +21,23 @@ pub(super) fn check_txn_id(txn_id: &str) -> Result<(), Error> {
     if txn_id.len() > 255 { Err(Error::invalid_param("The transaction id is longer than 255 bytes")) } else { Ok(()) }
 }
 
+/// Whether the caller has sent the event that is to be redacted.
+async fn is_own(state: &State, caller: &Caller, request: &Request) -> Result<bool, Error> {
+    match state.rooms.event(&request.room_id, &request.event_id, &caller.user_id, None).await {
+        Ok(event) => Ok(*event.stored.pdu.sender() == *caller.user_id),
+        // What they can not see is not theirs.
+        Err(roost_rooms::Error::NotFound(_) | roost_rooms::Error::UnknownRoom | roost_rooms::Error::Forbidden(_)) => {
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 async fn redact(Extract(state): Extract<State>, caller: Caller, Args(request): Args<Request>) -> Result<Json, Error> {
     check_txn_id(request.txn_id.as_str())?;
+    if caller.session.suspended && !is_own(&state, &caller, &request).await? {
+        return Err(Error::user_suspended());
+    }
     let content = match &request.reason {
         Some(reason) => json!({ "reason": reason }),
         None => json!({}),

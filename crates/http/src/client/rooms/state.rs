@@ -4,6 +4,8 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#getting-events-for-a-room>
 
+use std::borrow::Cow;
+
 use axum::{Router, extract::State as Extract, routing::get};
 use roost_rooms::NewEvent;
 use ruma::{OwnedRoomId, RoomId};
@@ -75,6 +77,17 @@ async fn keyed(
     one(&state, &caller, &room_id, &kind, &key, &query).await
 }
 
+/// Whether this state invites somebody.
+fn invites(kind: &str, content: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Member<'a> {
+        #[serde(borrow)]
+        membership: Cow<'a, str>,
+    }
+    kind == "m.room.member"
+        && serde_json::from_str::<Member<'_>>(content).is_ok_and(|member| member.membership == "invite")
+}
+
 async fn set_unkeyed(
     Extract(state): Extract<State>,
     caller: Caller,
@@ -91,6 +104,9 @@ async fn set_keyed(
     PathArgs((room_id, kind, key)): PathArgs<(OwnedRoomId, String, String)>,
     RawJson(content): RawJson,
 ) -> Result<Json, Error> {
+    if invites(&kind, content.get()) {
+        state.limits.invitations(caller.user_id.as_str(), 1)?;
+    }
     let event = NewEvent::state(&caller.user_id, &kind, &key, content);
     Ok(event_id(&state.rooms.append(&room_id, event).await?.event_id))
 }

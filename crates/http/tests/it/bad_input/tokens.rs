@@ -47,3 +47,21 @@ async fn a_token_works_from_the_query_too() {
     let (status, body) = server.get(&format!("/_matrix/client/v3/account/whoami?access_token={}", alice.token)).await;
     assert_eq!((status, body["user_id"].as_str()), (200, Some("@alice:localhost")));
 }
+
+#[tokio::test]
+async fn a_token_in_the_query_is_decoded_like_every_parameter() {
+    let server = Server::start().await;
+    let alice = server.register("alice").await;
+    let encoded: String = alice.token.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    for query in [
+        format!("access_token={}", alice.token),
+        format!("access_token={encoded}"),
+        format!("access%5Ftoken={encoded}&access_token=another"),
+        format!("other=a%26access_token%3Db&access_token={encoded}"),
+    ] {
+        let (status, body) = server.get(&format!("/_matrix/client/v3/account/whoami?{query}")).await;
+        assert_eq!((status, body["user_id"].as_str()), (200, Some(alice.id.as_str())), "{query}: {body}");
+    }
+    let (status, body) = server.get(&format!("/_matrix/client/v3/account/whoami?token={}", alice.token)).await;
+    assert_eq!((status, body["errcode"].as_str()), (401, Some("M_MISSING_TOKEN")));
+}

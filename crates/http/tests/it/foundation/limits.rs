@@ -101,3 +101,31 @@ async fn attempts_to_log_in_count_for_the_account_that_is_tried() {
     assert_eq!(attempt(&alice.id, &alice.password).await, 429, "even with the right password");
     assert_eq!(attempt(&bob.id, &bob.password).await, 200);
 }
+
+#[tokio::test]
+async fn each_invited_person_counts_however_they_are_invited() {
+    let server = Server::with(|config| {
+        config.rate_limits.enabled = true;
+        config.rate_limits.invitations_per_user = RateSetting::of(4, 600);
+    })
+    .await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let mut guests = Vec::new();
+    for name in ["carol", "dan", "erin", "frank"] {
+        guests.push(server.register(name).await);
+    }
+    let ids: Vec<&str> = guests.iter().map(|guest| guest.id.as_str()).collect();
+    let room = alice.create_room(&json!({ "preset": "private_chat", "invite": &ids[..2] })).await;
+    let refused = |(status, body): (u16, serde_json::Value)| {
+        assert_eq!((status, body["errcode"].as_str()), (429, Some("M_LIMIT_EXCEEDED")), "{body}");
+    };
+    refused(alice.post("/_matrix/client/v3/createRoom", &json!({ "invite": &ids[..3] })).await);
+    alice.invite(&room, &guests[2]).await;
+    alice.set_state(&room, "m.room.member", &guests[3].id, &json!({ "membership": "invite" })).await;
+    refused(alice.post(&User::room_path(&room, &["invite"]), &json!({ "user_id": bob.id })).await);
+    let member = User::room_path(&room, &["state", "m.room.member", &bob.id]);
+    refused(alice.put(&member, &json!({ "membership": "invite" })).await);
+    alice.create_room(&json!({})).await;
+    alice.set_state(&room, "m.room.name", "", &json!({ "name": "full" })).await;
+    bob.create_room(&json!({ "invite": &ids })).await;
+}

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use roost_testkit::{Server, sleep};
+use roost_testkit::{Server, eventually, sleep};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 /// Writes bytes, then reads what comes until the other side closes.
@@ -148,4 +148,74 @@ async fn stopping_ends_idle_connections_at_once() {
     server.stop().await;
     let mut rest = Vec::new();
     idle.read_to_end(&mut rest).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_address_with_too_many_connections_is_refused_another() {
+    let server = Server::with(|config| config.http.max_connections_per_address = 3).await;
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        stream.write_all(b"GET /_matrix/client/versions HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        kept.push(stream);
+    }
+    assert_eq!(exchange(&server, b"GET /_matrix/client/versions HTTP/1.1\r\nhost: x\r\n\r\n").await, "");
+    kept.pop();
+    // The server notices the end in its own time.
+    eventually("a place", async || {
+        let request = b"GET /_matrix/client/versions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        exchange(&server, request).await.starts_with("HTTP/1.1 200").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_connections_of_a_proxy_are_not_counted() {
+    let server = Server::with(|config| {
+        config.http.max_connections_per_address = 1;
+        config.http.client_address_header = "X-Forwarded-For".to_owned();
+    })
+    .await;
+    let _kept = TcpStream::connect(server.address()).await.unwrap();
+    still_answers(&server).await;
+}
+
+/// A connection that has asked for more than the kernel buffers.
+async fn asks_for_much(server: &Server) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(128 * 1024).unwrap();
+    let mut stream = socket.connect(server.address()).await.unwrap();
+    let request = "GET /_matrix/client/v3/login HTTP/1.1\r\nhost: x\r\n\r\n".repeat(6_000);
+    // The server stops to read when nobody takes its answers.
+    let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(request.as_bytes())).await;
+    stream
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_given_up_and_a_slow_one_is_not() {
+    let server = Server::with(|config| {
+        config.http.write_timeout = 1;
+        config.http.max_connections_per_address = 2;
+    })
+    .await;
+    let (_silent, mut slow) = tokio::join!(asks_for_much(&server), asks_for_much(&server));
+    let reading = async {
+        let mut some = vec![0; 64 * 1024];
+        for _ in 0..15 {
+            sleep(Duration::from_millis(200)).await;
+            if slow.read(&mut some).await.unwrap_or(0) == 0 {
+                return false;
+            }
+        }
+        true
+    };
+    let freed = eventually("the place of the client that does not read", async || {
+        let request = b"GET /_matrix/client/versions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        exchange(&server, request).await.starts_with("HTTP/1.1 200").then_some(())
+    });
+    let (slow_one_lives, ()) = tokio::join!(reading, freed);
+    assert!(slow_one_lives);
 }
