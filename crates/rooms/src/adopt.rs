@@ -9,7 +9,7 @@ use roost_matrix::{
     ids::{OwnedEventId, OwnedServerName},
     room_version::RoomVersion,
 };
-use roost_store::{EventNo, Membership, RoomNo, Sequence, memberships};
+use roost_store::{EventNo, RoomNo, Sequence};
 
 use crate::{
     Error, Outcome, Room, Rooms,
@@ -67,20 +67,7 @@ impl Rooms {
     /// Whether no user of this server is joined to the room.
     async fn is_left_by_all(&self, room: &Arc<Room>) -> Result<bool, Error> {
         let (rooms, room) = (self.clone(), room.clone());
-        self.0
-            .store
-            .read(move |read| {
-                let members = memberships::of_room_as(read, room.no, Membership::Join, i64::MAX)?;
-                let nos: Vec<_> = members.iter().map(|member| member.user).collect();
-                for piece in nos.chunks(1000) {
-                    let names = roost_store::users_no::names(read, piece)?;
-                    if names.iter().any(|(_, user)| rooms.is_local(user)) {
-                        return Ok(false);
-                    }
-                }
-                Ok(true)
-            })
-            .await
+        self.0.store.read(move |read| Ok(rooms.local_members(read, &room, 1)?.is_empty())).await
     }
 
     /// `None` when the room became known meanwhile.

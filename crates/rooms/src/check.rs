@@ -25,7 +25,10 @@ use roost_store::{
     memberships, missing_events, rooms, state, state_map, timeline,
 };
 
-use crate::{Error, Room, Rooms, Stored, head::membership_of};
+use crate::{
+    Error, Room, Rooms, Stored,
+    head::{is_dummy, membership_of},
+};
 
 /// What a check of one room has found.
 #[derive(Clone, Debug, Default)]
@@ -432,7 +435,7 @@ impl Check<'_> {
             .events
             .iter()
             .filter(|(no, event)| {
-                let placed = event.place.standing == Standing::Accepted;
+                let placed = event.place.standing == Standing::Accepted && !is_dummy(&event.stored.pdu);
                 self.places.get(no).map(|(idx, _)| *idx) != event.place.idx || placed != event.place.idx.is_some()
             })
             .map(|(_, event)| format!("{} does not stand where it says", event.stored.pdu.event_id()))

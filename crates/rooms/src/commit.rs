@@ -9,7 +9,7 @@ use std::{
 use roost_matrix::ids::OwnedEventId;
 use roost_store::{
     Change, EventNo, Read, RoomNo, Slot, Tx, UserNo, aliases, auth_chains,
-    events::{self, Place},
+    events::{self, Place, Standing},
     memberships, missing_events, rooms,
     state::{self, Change as StateChange},
     state_map, timeline,
@@ -18,7 +18,7 @@ use roost_store::{
 
 use crate::{
     Error,
-    head::{Built, Fact, Head, Key, MemberChange, Redacts},
+    head::{Built, Fact, Head, Key, MemberChange, Redacts, is_dummy},
     stored::OUTSIDE,
 };
 
@@ -229,6 +229,10 @@ impl Plan {
     }
 
     fn log(&self, tx: &Tx<'_>, built: &Built) -> Option<Slot> {
+        if is_dummy(&built.stored.pdu) && built.stored.standing == Standing::Accepted {
+            // Clients are not shown it, but other servers are to have it.
+            return Some(tx.log(Change::Event { room: self.room, event: built.stored.no, member: None }));
+        }
         if built.stored.idx == OUTSIDE {
             return None;
         }

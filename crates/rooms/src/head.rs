@@ -26,7 +26,7 @@ use roost_store::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{Error, Identity, Sent, Stored};
+use crate::{Error, Identity, Sent, Stored, stored::OUTSIDE};
 
 /// An event that is wanted, with everything about it that had to be looked up outside the room's state.
 #[derive(Clone, Debug)]
@@ -130,6 +130,14 @@ pub(crate) struct MemberChange {
     pub(crate) sender: UserNo,
     /// Whether the membership is another one than before.
     pub(crate) changes: bool,
+}
+
+/// The type of events that servers send to join loose ends of a room's graph. They say nothing, and clients are not shown them.
+pub(crate) const DUMMY: &str = "org.matrix.dummy_event";
+
+/// Whether an event has no place in the history although it is accepted.
+pub(crate) fn is_dummy(pdu: &Pdu) -> bool {
+    pdu.kind() == DUMMY && pdu.state_key().is_none()
 }
 
 /// The part of a state event's content that visibility is decided by.
@@ -476,12 +484,13 @@ impl Head {
     }
 
     fn put(&mut self, no: EventNo, pdu: Pdu, auth: Vec<EventNo>, wanted: &Wanted, replaced: Option<&Fact>) -> Built {
-        self.at.idx += 1;
+        let idx = if is_dummy(&pdu) { OUTSIDE } else { self.at.idx + 1 };
+        self.at.idx = self.at.idx.max(idx);
         self.set_tips(vec![(no, pdu.clone())]);
         let stored = Arc::new(Stored {
             no,
             room: self.room,
-            idx: self.at.idx,
+            idx,
             standing: Standing::Accepted,
             replaces: replaced.map(|fact| fact.stored.no),
             sent: wanted

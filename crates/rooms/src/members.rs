@@ -196,13 +196,15 @@ impl Rooms {
                 return Ok(Some(candidate));
             }
         }
-        let members = memberships::of_room_as(read, room.no, Membership::Join, 100)?;
-        let events: Vec<_> = members.iter().map(|member| member.event).collect();
-        Ok(self
-            .stored(read, room, &events)?
-            .iter()
-            .filter_map(|stored| UserId::parse(stored.pdu.state_key()?).ok())
-            .find(|user| self.is_local(user) && power.for_user(user) >= needed))
+        Ok(self.local_members(read, room, 100)?.into_iter().find(|user| power.for_user(user) >= needed))
+    }
+
+    /// Joined users of this server, at most `limit`, among those who have been there for the longest.
+    pub(crate) fn local_members(&self, read: &Read<'_>, room: &Room, limit: usize) -> Result<Vec<OwnedUserId>, Error> {
+        let (server, limit) = (&self.0.identity.server_name, i64::try_from(limit).unwrap_or(i64::MAX));
+        let mut found = memberships::of_server(read, room.no, Membership::Join, server, limit)?;
+        found.retain(|user| self.is_local(user));
+        Ok(found)
     }
 
     /// Leaves a room, declines an invitation, or takes back a knock. Who has left already stays as they are.

@@ -24,7 +24,7 @@ use roost_store::{
     rooms,
 };
 
-use crate::{Error, Room, Rooms, backfill::Gap, surround::Keys};
+use crate::{Error, NewEvent, Room, Rooms, backfill::Gap, head::DUMMY, surround::Keys};
 
 /// Other servers, as the room engine asks them for what it lacks.
 ///
@@ -145,6 +145,11 @@ const MAX_OUTLIERS: usize = 200_000;
 /// Events that are fetched by id with one request.
 const BY_ID: usize = 500;
 
+/// Forward extremities that a room may have before they are tied together.
+const MAX_TIPS: usize = 10;
+/// How many users of this server are tried for that.
+const SPEAKERS: usize = 10;
+
 /// What is known here of some events.
 type Here = HashMap<OwnedEventId, Place>;
 
@@ -162,6 +167,7 @@ impl Rooms {
         let ids: Vec<_> = sent.iter().map(|pdu| (pdu.event_id().to_owned(), pdu.room_id() == room.id)).collect();
         let bundle = Arc::new(self.gather(room, origin, sent, peers).await?);
         let mut became = self.take_in(room, bundle).await?;
+        self.tie_loose_ends(room).await?;
         let unjudged = |is_here: bool| if is_here { Outcome::Known } else { Outcome::Missing };
         Ok(ids.into_iter().map(|(id, is_here)| became.remove_entry(&id).unwrap_or((id, unjudged(is_here)))).collect())
     }
@@ -319,6 +325,35 @@ impl Rooms {
                 && let Ok(id) = EventId::parse(id)
             {
                 here.insert(id, place);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the room's graph has many loose ends, puts an event after them that says nothing, in the name of a user of this server
+    /// who may speak, so that the room has one end again and the next event needs no resolution of them all.
+    async fn tie_loose_ends(&self, room: &Arc<Room>) -> Result<(), Error> {
+        let (rooms, at) = (self.clone(), room.clone());
+        let speakers = self
+            .0
+            .store
+            .read(move |read| {
+                let row = rooms::by_no(read, at.no)?.ok_or(Error::UnknownRoom)?;
+                if row.head.tips.len() <= MAX_TIPS {
+                    return Ok(Vec::new());
+                }
+                rooms.local_members(read, &at, SPEAKERS)
+            })
+            .await?;
+        for sender in speakers {
+            let content = crate::send::raw(&serde_json::json!({}))?;
+            match self.append(&room.id, NewEvent::message(&sender, DUMMY, content, None)).await {
+                Err(Error::Forbidden(_)) => {}
+                Err(error) => return Err(error),
+                Ok(_) => {
+                    metrics::counter!("roost_room_dummy_events").increment(1);
+                    return Ok(());
+                }
             }
         }
         Ok(())

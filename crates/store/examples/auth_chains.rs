@@ -114,7 +114,9 @@ fn room() -> (Events, [Vec<usize>; 2]) {
             add(&mut state, key, &[CREATE, POWER, RULES, key]);
             keys.push(key);
         }
-        keys.iter().for_each(|key| { let _ = agreed.remove(key); });
+        keys.iter().for_each(|key| {
+            let _ = agreed.remove(key);
+        });
         (keys, state)
     });
     let keys: BTreeSet<i64> = sides.iter().flat_map(|(keys, _)| keys).copied().collect();

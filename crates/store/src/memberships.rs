@@ -1,5 +1,7 @@
 //! Who stands how to which room, now.
 
+use ruma::{OwnedUserId, ServerName};
+
 use crate::{Error, EventNo, Membership, Position, Read, RoomNo, Row, Slot, Tx, UserNo, params, statements};
 
 /// How a user stands to a room.
@@ -29,6 +31,8 @@ statements! {
     OF_USER_AS = "SELECT user_no, room_no, membership, event_no, idx, sender, position, forgotten FROM memberships WHERE user_no = $1 AND membership = $2";
     OF_ROOM_AS = "SELECT user_no, room_no, membership, event_no, idx, sender, position, forgotten FROM memberships
                   WHERE room_no = $1 AND membership = $2 ORDER BY idx LIMIT $3";
+    OF_SERVER = "SELECT u.user_id FROM memberships m JOIN users_no u ON u.user_no = m.user_no
+                 WHERE m.room_no = $1 AND m.membership = $2 AND u.user_id LIKE $3 ORDER BY m.idx LIMIT $4";
     OF_ROOM = "SELECT user_no, room_no, membership, event_no, idx, sender, position, forgotten FROM memberships WHERE room_no = $1";
     JOINED_IN = "SELECT room_no FROM memberships WHERE user_no = $1 AND membership = $2 AND room_no IN ints($3)";
     SET = "INSERT INTO memberships (user_no, room_no, membership, event_no, idx, sender, forgotten, position) VALUES ($1, $2, $3, $4, $5, $6, $7, position($8))
@@ -69,6 +73,19 @@ pub fn of_user_as(read: &Read<'_>, user: UserNo, word: Membership) -> Result<Vec
 /// Members of one kind, those first who have been so for the longest.
 pub fn of_room_as(read: &Read<'_>, room: RoomNo, word: Membership, limit: i64) -> Result<Vec<MembershipRow>, Error> {
     read.all(OF_ROOM_AS, params![room, word, limit], membership)
+}
+
+/// The members of one kind who belong to a server, those first who have been so for the longest.
+pub fn of_server(
+    read: &Read<'_>,
+    room: RoomNo,
+    word: Membership,
+    server: &ServerName,
+    limit: i64,
+) -> Result<Vec<OwnedUserId>, Error> {
+    // No server name has a wildcard in it.
+    let suffix = format!("%:{server}");
+    read.all(OF_SERVER, params![room, word, suffix.as_str(), limit], |row| row.get(0))
 }
 
 /// Everybody's membership in a room.

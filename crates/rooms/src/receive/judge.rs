@@ -29,7 +29,7 @@ use roost_store::{
 use super::{Bundle, Incoming, Names, Outcome, ids_of};
 use crate::{
     Error, Room, Rooms, Stored,
-    head::{Built, Head, LineChange, MemberChange, Received, Redacts, States, membership_of, word_of},
+    head::{Built, Head, LineChange, MemberChange, Received, Redacts, States, is_dummy, membership_of, word_of},
     reset::Reset,
     stored::OUTSIDE,
 };
@@ -555,6 +555,7 @@ impl Judge<'_> {
             replaces = planner.get_many(self.read, &before, &[key])?.pop().flatten();
             after = planner.apply(self.read, Some(&before), &[(key, Some(no))])?;
         }
+        let idx = if is_dummy(pdu) { OUTSIDE } else { idx };
         let stored = self.stand(no, pdu, idx, Standing::Accepted, replaces);
         let left = Some(After::Loaded(after.clone()));
         self.nodes.insert(pdu.event_id().to_owned(), Node { no, standing: Standing::Accepted, after: left });
@@ -610,8 +611,9 @@ impl Judge<'_> {
             tips.push((no, pdu.clone()));
         }
         self.head.set_tips(tips);
-        self.head.at.idx = self.next_place(!missing.is_empty());
-        let stored = self.stand(no, pdu, self.head.at.idx, Standing::Accepted, replaces);
+        let idx = if is_dummy(pdu) { OUTSIDE } else { self.next_place(!missing.is_empty()) };
+        self.head.at.idx = self.head.at.idx.max(idx);
+        let stored = self.stand(no, pdu, idx, Standing::Accepted, replaces);
         let after = Some(After::Loaded(states.after.clone()));
         self.nodes.insert(pdu.event_id().to_owned(), Node { no, standing: Standing::Accepted, after });
         let line = self.line(&old, &current)?;

@@ -319,3 +319,91 @@ async fn events_of_another_room_or_of_nobody_build_nothing() {
     assert_eq!(became, [(foreign, Outcome::Missing)]);
     scene.check().await;
 }
+
+#[tokio::test]
+async fn a_room_with_many_loose_ends_gets_one_event_that_ties_them() {
+    let scene = Scene::start(RoomVersion::V11, 0).await;
+    let (host, guest) = (&scene.host, &scene.guest);
+    let room = guest.room(&scene.room).await;
+    let bob = guest.users[0].clone();
+    let own = guest.rooms.identity();
+    let said = NewEvent::message(&bob, "m.room.message", content(&json!({ "body": "x" })), None);
+    let draft = guest.rooms.draft(&room, said).await.expect("a draft");
+    let at_host = host.room(&scene.room).await;
+    // All follow the same event, and none of them another.
+    for n in 0..12 {
+        let mut one = draft.clone();
+        one.content = content(&json!({ "body": n.to_string() }));
+        let one = one.seal(room.rules, &own.server_name, &own.key).expect("sealed");
+        let became = host.rooms.receive(&at_host, &guest.name, vec![one], &super::super::Nobody).await;
+        assert!(matches!(became.as_deref(), Ok([(_, Outcome::Accepted(_))])), "{became:?}");
+    }
+    let tips = host.rooms.tip_ids(&at_host).await.expect("tips");
+    assert!(tips.len() < 10, "{}", tips.len());
+    let alice = &host.users[0];
+    let query = MessagesQuery {
+        from: None,
+        to: None,
+        direction: Direction::Backwards,
+        limit: 100,
+        filter: EventFilter::default(),
+    };
+    let page = host.rooms.messages(&scene.room, alice, None, query, &super::super::Nobody).await.expect("messages");
+    let shown: Vec<_> = page.chunk.iter().map(|event| event.stored.pdu.kind().to_owned()).collect();
+    assert_eq!(shown.iter().filter(|kind| *kind == "m.room.message").count(), 12);
+    assert!(!shown.contains(&crate::head::DUMMY.to_owned()), "clients are not shown it");
+    assert_eq!(faults(host, &scene.room).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn state_that_a_resolution_loses_without_a_reason_is_counted_and_kept() {
+    let resets = async |server: &Server, room: &OwnedRoomId| {
+        let no = server.room(room).await.no;
+        server.rooms.store().read(move |read| roost_store::state_resets::of_room(read, no)).await.expect("a read")
+    };
+    for (timestamp, is_reset) in [(Some(1), true), (None, false)] {
+        let scene = Scene::start(RoomVersion::V11, 0).await;
+        let (host, guest) = (&scene.host, &scene.guest);
+        let alice = host.users[0].clone();
+        let known = scene
+            .change(host, "m.room.member", alice.as_str(), json!({ "membership": "join", "displayname": "old" }))
+            .await;
+        scene.pass(host, guest, &[known], false).await;
+        // A clock that is off: what is newer in the graph claims to be older, so that the algorithm puts the old event over it.
+        let named = json!({ "membership": "join", "displayname": "new" });
+        let event = NewEvent { timestamp, ..state(&alice, "m.room.member", alice.as_str(), &named) };
+        let newer = host.rooms.append(&scene.room, event).await.expect("set").event_id;
+        // The guest has not heard of it, and goes on from what was before.
+        let meanwhile = scene.say(guest, "meanwhile").await;
+        let became = scene.pass(guest, host, &[meanwhile], false).await;
+        assert!(matches!(became.as_slice(), [Outcome::Accepted(_)]), "{became:?}");
+        let member = host.rooms.state_content(&scene.room, &alice, "m.room.member", alice.as_str()).await;
+        assert_eq!(member.expect("a member").contains("new"), !is_reset);
+        let found = resets(host, &scene.room).await;
+        assert_eq!(found.len(), usize::from(is_reset), "{found:?}");
+        for (_, evidence) in found {
+            let evidence: serde_json::Value = serde_json::from_str(&evidence).expect("JSON");
+            assert_eq!(evidence["lost"][0]["event"], newer.as_str());
+            assert_eq!(evidence["lost"][0]["state_key"], alice.as_str());
+        }
+        scene.check().await;
+    }
+}
+
+#[tokio::test]
+async fn what_gives_way_to_a_ban_is_no_reset() {
+    let scene = Scene::start(RoomVersion::V11, 0).await;
+    let (host, guest) = (&scene.host, &scene.guest);
+    let bob = guest.users[0].clone();
+    let named = json!({ "membership": "join", "displayname": "bob" });
+    scene.change(guest, "m.room.member", bob.as_str(), named).await;
+    let ban = scene.change(host, "m.room.member", bob.as_str(), json!({ "membership": "ban" })).await;
+    // On the guest's side the ban meets the new name.
+    let became = scene.pass(host, guest, &[ban], false).await;
+    assert!(matches!(became.as_slice(), [Outcome::Accepted(_)]), "{became:?}");
+    assert!(!guest.rooms.is_joined(&scene.room, &bob).await.expect("asked"));
+    let no = guest.room(&scene.room).await.no;
+    let found = guest.rooms.store().read(move |read| roost_store::state_resets::of_room(read, no)).await;
+    assert!(found.expect("a read").is_empty());
+    scene.check().await;
+}
