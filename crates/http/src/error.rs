@@ -201,7 +201,7 @@ impl From<roost_rooms::Error> for Error {
         let (status, errcode) = match error {
             E::Store(error) => return store(&error),
             E::Damaged(_) => return Self::internal(error),
-            E::Stopping | E::Contended => return Self::unavailable(text),
+            E::Stopping | E::Contended | E::Partial => return Self::unavailable(text),
             E::UnknownRoom | E::NotFound(_) => (StatusCode::NOT_FOUND, ErrCode::NotFound),
             E::Forbidden(_) => (StatusCode::FORBIDDEN, ErrCode::Forbidden),
             E::InviteBlocked(_) => (StatusCode::FORBIDDEN, ErrCode::InviteBlocked),

@@ -233,7 +233,7 @@ async fn many_members(store: &Store, members: usize) {
         join: join.clone(),
         state,
         auth_chain: Vec::new(),
-        partial: false,
+        partial: None,
     };
     let room = rooms.adopt(adoption).await.expect("joined");
     println!(

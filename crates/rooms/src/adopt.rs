@@ -9,7 +9,10 @@ use roost_matrix::{
     ids::{OwnedEventId, OwnedServerName},
     room_version::RoomVersion,
 };
-use roost_store::{EventNo, RoomNo, Sequence};
+use roost_store::{
+    EventNo, RoomNo, Sequence, Tx,
+    rooms::{self, Known, PartialRoom},
+};
 
 use crate::{
     Error, Outcome, Room, Rooms,
@@ -35,8 +38,9 @@ pub struct Adoption {
     pub state: Vec<Pdu>,
     /// The auth chain of that state.
     pub auth_chain: Vec<Pdu>,
-    /// Whether members are missing from the state.
-    pub partial: bool,
+    /// Whether members are missing from the state, and which servers know them. Whoever has the room adopted calls [`Rooms::complete`]
+    /// then.
+    pub partial: Option<Vec<OwnedServerName>>,
 }
 
 impl Rooms {
@@ -45,6 +49,10 @@ impl Rooms {
     pub async fn adopt(&self, adoption: Adoption) -> Result<Arc<Room>, Error> {
         let id = adoption.join.room_id().to_owned();
         match self.room(&id).await {
+            // A room that is known keeps what is known of its members: what is new is told as a whole or not at all.
+            Ok(_) if adoption.partial.is_some() => {
+                Err(Error::BadState("The room is known here, and can not be taken in without its members".to_owned()))
+            }
             Ok(room) => {
                 let alone = self.is_left_by_all(&room).await?;
                 let bundle = bundle(adoption, alone);
@@ -79,17 +87,24 @@ impl Rooms {
         let names = self.intern_bundle(&bundle).await?;
         let count = u32::try_from(bundle.outliers.len() + 1).map_err(|_| Error::TooLarge)?;
         let first = EventNo(self.0.store.take_numbers(Sequence::Event, count).await?);
-        let (rooms, at) = (self.clone(), room.clone());
+        let (engine, at) = (self.clone(), room.clone());
         let head = Head::new_room(no, rules);
-        let partial = adoption.partial;
-        let judging = move |read: &roost_store::Read<'_>| rooms.judge(read, &at, head, &bundle, 0, &names, first);
+        let judging = move |read: &roost_store::Read<'_>| engine.judge(read, &at, head, &bundle, 0, &names, first);
         let Judged { mut head, built, planner, chains, mut verdicts, .. } = self.0.store.read(judging).await?;
+        let join = built.last().map(|built| built.stored.no);
         match verdicts.pop() {
             Some(Verdict::Accepted(_)) => {}
             Some(Verdict::Other(outcome)) => accepted(Some(outcome))?,
             None => return Err(Error::Damaged("a join can not be judged".to_owned())),
         }
-        head.at.partial = partial;
+        let partial = match &adoption.partial {
+            Some(servers) => {
+                head.at.members = Known::Partial(head.at.members.so_far());
+                let servers = serde_json::to_string(servers).map_err(|error| Error::BadJson(error.to_string()))?;
+                join.map(|event| PartialRoom { room: no, event, servers })
+            }
+            None => None,
+        };
         let new = NewRoom {
             room_id: room.id.to_string(),
             version: rules.version.as_str(),
@@ -101,7 +116,14 @@ impl Rooms {
         let plan =
             Arc::new(Plan::new(no, &mut head, built, states, Some(Arc::new(chains)), Some(new), self.0.world.now_ms()));
         let job = plan.clone();
-        match self.0.store.write(move |tx| job.write(tx)).await {
+        let written = move |tx: &Tx<'_>| {
+            let slots = job.write(tx)?;
+            if let Some(partial) = &partial {
+                rooms::join_partially(tx, partial, job.now)?;
+            }
+            Ok(slots)
+        };
+        match self.0.store.write(written).await {
             Ok(_) => self.room(&room.id).await.map(Some),
             Err(NotCommitted::Stale) => Ok(None),
             Err(NotCommitted::Error(error)) => Err(error),

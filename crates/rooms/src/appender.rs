@@ -52,6 +52,8 @@ pub(crate) enum Job {
     Append(Box<Wanted>, oneshot::Sender<Answer>),
     /// Events of other servers.
     Receive(Arc<Bundle>, oneshot::Sender<Verdicts>),
+    /// The whole state before the join with which a room was taken in without all its members.
+    Complete(Arc<Vec<OwnedEventId>>, oneshot::Sender<Result<(), Error>>),
 }
 
 /// The open doors.
@@ -79,6 +81,13 @@ impl Rooms {
     pub(crate) async fn enqueue_received(&self, room: &Arc<Room>, bundle: Arc<Bundle>) -> Verdicts {
         let (answer, answered) = oneshot::channel();
         self.bring(room, Job::Receive(bundle, answer)).await;
+        answered.await.unwrap_or(Err(Error::Stopping))
+    }
+
+    /// Hands the missing members of a room to its appender.
+    pub(crate) async fn enqueue_whole(&self, room: &Arc<Room>, state: Arc<Vec<OwnedEventId>>) -> Result<(), Error> {
+        let (answer, answered) = oneshot::channel();
+        self.bring(room, Job::Complete(state, answer)).await;
         answered.await.unwrap_or(Err(Error::Stopping))
     }
 
@@ -187,6 +196,13 @@ impl Appender {
                 Job::Append(one, answer) => {
                     wanted.push(*one);
                     answers.push(answer);
+                }
+                Job::Complete(state, answer) => {
+                    self.append_own(std::mem::take(&mut wanted), std::mem::take(&mut answers)).await;
+                    let done = self.complete(&state).await;
+                    // Whatever came of it, the head is another one.
+                    self.head = None;
+                    drop(answer.send(done));
                 }
                 Job::Receive(bundle, answer) => {
                     self.append_own(std::mem::take(&mut wanted), std::mem::take(&mut answers)).await;
@@ -347,7 +363,8 @@ impl Appender {
         let names = Arc::new(rooms.intern_bundle(bundle).await?);
         let mut outcomes = Vec::with_capacity(bundle.events.len());
         let mut lost = 0;
-        while outcomes.len() < bundle.events.len() {
+        let mut stored = false;
+        while outcomes.len() < bundle.events.len() || !stored {
             let head = self.take_head().await?;
             let count = u32::try_from(bundle.outliers.len() + bundle.events.len()).map_err(|_| Error::TooLarge)?;
             let first = EventNo(rooms.0.store.take_numbers(Sequence::Event, count).await?);
@@ -355,7 +372,7 @@ impl Appender {
             let (names, done) = (names.clone(), outcomes.len());
             let judging = move |read: &Read<'_>| engine.judge(read, &room, head, &work, done, &names, first);
             let Judged { mut head, built, planner, chains, verdicts, resets } = rooms.0.store.read(judging).await?;
-            if built.is_empty() && verdicts.is_empty() {
+            if built.is_empty() && verdicts.is_empty() && !bundle.events.is_empty() {
                 return Err(Error::Damaged("received events can not be judged".to_owned()));
             }
             let mut slots = Vec::new();
@@ -377,6 +394,7 @@ impl Appender {
                     rooms.note_reset(&self.room, reset).await?;
                 }
             }
+            stored = true;
             outcomes.extend(verdicts.into_iter().map(|verdict| match verdict {
                 Verdict::Accepted(at) => {
                     let slot = slots.get(at).and_then(Option::as_ref);
@@ -386,6 +404,28 @@ impl Appender {
             }));
         }
         Ok(outcomes)
+    }
+
+    /// Gives the events since the join the states that they would have had with all members known.
+    async fn complete(&mut self, state: &Arc<Vec<OwnedEventId>>) -> Result<(), Error> {
+        let rooms = self.rooms.clone();
+        for _ in 0..MAX_LOST {
+            self.head = None;
+            let head = self.take_head().await?;
+            let (engine, room, ids) = (rooms.clone(), self.room.clone(), state.clone());
+            let restating = move |read: &Read<'_>| engine.restate(read, &room, head, &ids);
+            let Some(restated) = rooms.0.store.read(restating).await? else { return Ok(()) };
+            let (planner, restated) = restated.take();
+            let states = planner.finish().await?;
+            let job = Arc::new(restated.settle(states));
+            let (room, work) = (self.room.no, job.clone());
+            match rooms.0.store.write(move |tx| work.write(tx, room)).await {
+                Ok(()) => return Ok(()),
+                Err(NotCommitted::Stale) => metrics::counter!("roost_room_heads_lost").increment(1),
+                Err(NotCommitted::Error(error)) => return Err(error),
+            }
+        }
+        Err(Error::Contended)
     }
 
     async fn take_head(&mut self) -> Result<Head, Error> {

@@ -404,10 +404,12 @@ impl Check<'_> {
         }
         let count = |of| i64::try_from(members.values().filter(|membership| **membership == of).count()).unwrap_or(0);
         let (joined, invited) = (count(Membership::Join), count(Membership::Invite));
-        if (joined, invited) != (self.row.head.joined, self.row.head.invited) {
-            let head = &self.row.head;
-            let text =
-                format!("{joined} joined and {invited} invited are counted as {} and {}", head.joined, head.invited);
+        let counts = self.row.head.members.so_far();
+        if (joined, invited) != (counts.joined, counts.invited) {
+            let text = format!(
+                "{joined} joined and {invited} invited are counted as {} and {}",
+                counts.joined, counts.invited
+            );
             self.fault(text);
         }
         let rows = memberships::of_room(self.read, self.room.no)?;

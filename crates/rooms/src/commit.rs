@@ -216,7 +216,7 @@ impl Plan {
                 built.line.iter().map(|change| StateChange {
                     kind: &change.kind,
                     state_key: &change.state_key,
-                    idx: built.stored.idx,
+                    idx: built.stored.idx - i64::from(change.from_before),
                     event: change.event,
                     word: change.word.as_deref(),
                 })

@@ -149,16 +149,16 @@ impl Rooms {
                 known.push(self.remember(row)?);
             }
             for ((row, room), state) in rows.iter().zip(&known).zip(self.described(read, &known, &KINDS)?) {
-                let public = public_room(room, row.head.joined, &state);
+                let public = public_room(room, row.head.members.so_far().joined, &state);
                 if !query.wants(&public) {
-                    place = Place { forwards, joined: row.head.joined, room: row.room };
+                    place = Place { forwards, joined: row.head.members.so_far().joined, room: row.room };
                     continue;
                 }
                 if found.len() == query.limit {
                     more = true;
                     break 'pages;
                 }
-                place = Place { forwards, joined: row.head.joined, room: row.room };
+                place = Place { forwards, joined: row.head.members.so_far().joined, room: row.room };
                 found.push((place, public));
             }
             looked_at += rows.len();
@@ -220,7 +220,7 @@ impl Rooms {
     pub fn public_room(&self, read: &Read<'_>, room: &Arc<Room>) -> Result<PublicRoom, Error> {
         let row = rooms::by_no(read, room.no)?.ok_or(Error::UnknownRoom)?;
         let state = self.described(read, std::slice::from_ref(room), &KINDS)?.pop().unwrap_or_default();
-        Ok(public_room(room, row.head.joined, &state))
+        Ok(public_room(room, row.head.members.so_far().joined, &state))
     }
 }
 

@@ -47,6 +47,9 @@ pub enum Error {
     /// What is stored is not what this server would have stored.
     #[error("stored data is damaged: {0}")]
     Damaged(String),
+    /// Not all members of the room are known yet.
+    #[error("The members of this room are still being fetched, try again")]
+    Partial,
     /// Others keep writing to the room.
     #[error("The room is too busy, try again")]
     Contended,

@@ -120,6 +120,8 @@ pub(crate) struct LineChange {
     pub(crate) event: Option<EventNo>,
     pub(crate) word: Option<String>,
     pub(crate) member: Option<MemberChange>,
+    /// Whether it is no change by the event, but was there before it in a room that begins with it here.
+    pub(crate) from_before: bool,
 }
 
 /// A membership after a change of the current state.
@@ -278,8 +280,9 @@ impl Head {
     /// Counts members once a membership has become another one.
     pub(crate) fn count(&mut self, before: Option<Membership>, after: Option<Membership>) {
         let count = |of| i64::from(after == Some(of)) - i64::from(before == Some(of));
-        self.at.joined += count(Membership::Join);
-        self.at.invited += count(Membership::Invite);
+        let counts = self.at.members.so_far_mut();
+        counts.joined += count(Membership::Join);
+        counts.invited += count(Membership::Invite);
     }
 
     /// What a key of the state is at the head; `None` for "not set".
@@ -518,7 +521,8 @@ impl Head {
                 Some(MemberChange { user, membership, sender: wanted.sender_no, changes })
             });
             let (kind, state_key) = (wanted.kind.clone(), state_key.clone());
-            line.push(LineChange { kind, state_key, event: Some(no), word: word_of(&stored.pdu), member });
+            let word = word_of(&stored.pdu);
+            line.push(LineChange { kind, state_key, event: Some(no), word, member, from_before: false });
         }
         Built {
             stored,

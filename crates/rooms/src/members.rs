@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 use crate::{
     Appended, Error, NewEvent, Rendered, Room, Rooms, Sight, Stored,
     head::{Expect, membership_of},
-    send::{AUTHORISER, raw},
+    send::{AUTHORISER, PATIENCE, raw},
 };
 
 /// What a member event says about a user beside the membership.
@@ -387,9 +387,13 @@ impl Rooms {
             .collect())
     }
 
-    /// The numbers of a room's joined members, those first who have been so for the longest.
-    pub fn joined_users(&self, read: &Read<'_>, room: RoomNo) -> Result<Vec<UserNo>, Error> {
-        Ok(memberships::of_room_as(read, room, Membership::Join, i64::MAX)?.into_iter().map(|row| row.user).collect())
+    /// Waits until all members of a room are known. What is wrong about the room is for who asks next to say.
+    async fn wait_for_members(&self, room: &RoomId) -> Result<(), Error> {
+        match self.room(room).await {
+            Ok(room) => self.wait_until_whole(&room, PATIENCE).await,
+            Err(Error::UnknownRoom) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// `/members`: member events as the user may see them, at a boundary or at the head, that `wants` wants.
@@ -400,6 +404,7 @@ impl Rooms {
         at: Option<roost_store::token::Token>,
         wants: impl Fn(Membership) -> bool + Send + 'static,
     ) -> Result<Vec<Rendered>, Error> {
+        self.wait_for_members(room).await?;
         let (rooms, room, asker) = (self.clone(), room.to_owned(), self.asker(user, None).await?);
         self.0
             .store
@@ -431,6 +436,7 @@ impl Rooms {
         room: &RoomId,
         user: &UserId,
     ) -> Result<Vec<(OwnedUserId, MemberProfile)>, Error> {
+        self.wait_for_members(room).await?;
         let (rooms, room, no) = (self.clone(), room.to_owned(), self.0.store.user_no(user).await?);
         self.0
             .store

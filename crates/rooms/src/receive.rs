@@ -205,7 +205,7 @@ impl Rooms {
             add(&mut pending, room, found);
         }
 
-        self.complete(room, origin, pending, here, peers).await
+        self.bundle(room, origin, pending, here, peers).await
     }
 
     /// A bundle that fills a gap of the history.
@@ -225,12 +225,12 @@ impl Rooms {
             events.pop_first();
         }
         let origin = self.0.identity.server_name.clone();
-        let bundle = self.complete(room, &origin, events, here, peers).await?;
+        let bundle = self.bundle(room, &origin, events, here, peers).await?;
         Ok(Bundle { fills: Some(gap.idx), ..bundle })
     }
 
     /// Fetches the states and auth events that events of the graph build on.
-    async fn complete(
+    async fn bundle(
         &self,
         room: &Arc<Room>,
         origin: &OwnedServerName,
@@ -264,6 +264,19 @@ impl Rooms {
             .collect();
         let outliers = sort::by(outliers.into_values().collect(), Pdu::auth_events);
         Ok(Bundle { origin: origin.clone(), outliers, events, starts_over: false, fills: None })
+    }
+
+    /// Fetches those events of a state and its auth chain that are not here, in the order of `auth_events`.
+    pub(crate) async fn fetch_state(
+        &self,
+        room: &Arc<Room>,
+        ids: &StateIds,
+        peers: &dyn Peers,
+    ) -> Result<Vec<Pdu>, Error> {
+        let (mut outliers, mut here) = (BTreeMap::new(), Here::new());
+        let wanted = ids.state.iter().chain(&ids.auth_chain).cloned().collect();
+        self.fetch(room, wanted, &mut outliers, &mut here, peers).await?;
+        Ok(sort::by(outliers.into_values().collect(), Pdu::auth_events))
     }
 
     /// Fetches those of the events that are not here, and answers how many came.
@@ -421,4 +434,4 @@ pub(crate) fn ids_of(bundle: &Bundle) -> HashSet<OwnedEventId> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

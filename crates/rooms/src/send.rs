@@ -1,6 +1,6 @@
 //! Sending: from what a client wants said to a request that the room's appender understands.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use roost_matrix::ids::{DeviceId, EventId, OwnedDeviceId, OwnedEventId, OwnedUserId, RoomAliasId, RoomId, UserId};
 use roost_store::{account_data, aliases, transactions::TransactionKey};
@@ -79,6 +79,9 @@ impl Transaction {
     }
 }
 
+/// How long a request waits for the members of a room that are still being fetched.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Where a join says who vouches for it.
 pub(crate) const AUTHORISER: &str = "join_authorised_via_users_server";
 
@@ -144,6 +147,10 @@ impl Rooms {
             Error::UnknownRoom => Error::forbidden("You are not in this room"),
             other => other,
         })?;
+        if event.kind == "m.room.member" {
+            // Whether somebody is banned can only be told when everybody is known.
+            self.wait_until_whole(&room, PATIENCE).await?;
+        }
         let wanted = self.want(&room, event, expect).await?;
         self.enqueue(&room, wanted).await
     }

@@ -71,8 +71,8 @@ impl Rooms {
         }
         Ok(Summary {
             heroes,
-            joined: u64::try_from(row.head.joined).unwrap_or(0),
-            invited: u64::try_from(row.head.invited).unwrap_or(0),
+            joined: u64::try_from(row.head.members.so_far().joined).unwrap_or(0),
+            invited: u64::try_from(row.head.members.so_far().invited).unwrap_or(0),
             is_named,
         })
     }

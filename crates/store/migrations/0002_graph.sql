@@ -25,6 +25,16 @@ CREATE TABLE rooms (
     created_at BIGINT NOT NULL
 ){clustered};
 
+-- Rooms that could be used before all their members were known. `event_no` is the join with which the room was taken in, `servers`
+-- is a JSON list of those that know the rest, `whole_at` the position of the log since which all are known.
+CREATE TABLE partial_rooms (
+    room_no BIGINT NOT NULL PRIMARY KEY,
+    event_no BIGINT NOT NULL,
+    servers TEXT NOT NULL,
+    since BIGINT NOT NULL,
+    whole_at BIGINT
+){clustered};
+
 CREATE INDEX rooms_published ON rooms (joined, room_no) WHERE published;
 
 -- Events as they were accepted: `json` is the canonical PDU with hashes and signatures, without `unsigned`.

@@ -149,6 +149,7 @@ statements! {
     INSERT = "INSERT INTO events (event_no, event_id, room_no, idx, standing, before_no, after_no, replaces, device, txn_id, json)
               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     PUT = "UPDATE events SET idx = $2, standing = $3, before_no = $4, after_no = $5, replaces = $6 WHERE event_no = $1 AND idx IS NULL";
+    RESTATE = "UPDATE events SET before_no = $2, after_no = $3 WHERE event_no = $1";
     ORIGIN = "SELECT origin, received_at, reason FROM event_origins WHERE event_no = $1";
     SET_ORIGIN = "INSERT INTO event_origins (event_no, origin, received_at, reason) VALUES ($1, $2, $3, $4)
                   ON CONFLICT (event_no) DO UPDATE SET reason = excluded.reason";
@@ -255,6 +256,13 @@ pub fn put(tx: &Tx<'_>, places: &[(EventNo, Place)]) -> Result<(), Error> {
         .map(|(no, place)| values![*no, place.idx, place.standing, place.before, place.anchor(), place.replaces])
         .collect();
     tx.execute_many(PUT, &rows)?;
+    Ok(())
+}
+
+/// Gives events of the graph other states.
+pub fn restate(tx: &Tx<'_>, places: &[(EventNo, Place)]) -> Result<(), Error> {
+    let rows: Vec<_> = places.iter().map(|(no, place)| values![*no, place.before, place.anchor()]).collect();
+    tx.execute_many(RESTATE, &rows)?;
     Ok(())
 }
 

@@ -123,6 +123,11 @@ pub enum Change {
         /// What it became.
         membership: Membership,
     },
+    /// All members of a room are known now; some were not before.
+    Whole {
+        /// Which.
+        room: RoomNo,
+    },
     /// A receipt or read marker.
     Receipt {
         /// Where.
@@ -199,6 +204,7 @@ impl Change {
             Self::Membership { room, event, user, membership } => {
                 Columns { room: Some(room.0), item: Some(event.0), detail: Some(membership.number()), ..of(9, user) }
             }
+            Self::Whole { room } => Columns { kind: 10, room: Some(room.0), ..none },
             Self::Receipt { room, user, private } => {
                 Columns { room: Some(room.0), detail: Some(private.into()), ..of(2, user) }
             }
@@ -238,6 +244,7 @@ impl Change {
                 user: user?,
                 membership: Membership::from_number(columns.detail?)?,
             },
+            10 => Self::Whole { room: room? },
             kind => Self::Unknown { kind },
         })
     }

@@ -39,6 +39,7 @@ statements! {
            ON CONFLICT (user_no, room_no) DO UPDATE SET membership = excluded.membership, event_no = excluded.event_no, idx = excluded.idx,
                sender = excluded.sender, forgotten = excluded.forgotten, position = excluded.position";
     REFRESH = "UPDATE memberships SET event_no = $3, sender = $4 WHERE user_no = $1 AND room_no = $2";
+    RENEW = "UPDATE memberships SET position = position($4) WHERE user_no = $1 AND room_no = $2 AND membership = $3";
     FORGET = "UPDATE memberships SET forgotten = $3 WHERE user_no = $1 AND room_no = $2";
 }
 
@@ -117,6 +118,11 @@ pub fn set(
 pub fn refresh(tx: &Tx<'_>, user: UserNo, room: RoomNo, event: EventNo, sender: UserNo) -> Result<(), Error> {
     tx.execute(REFRESH, params![user, room, event, sender])?;
     Ok(())
+}
+
+/// Lets a membership begin anew for those who are told of it, as of the position of `slot`.
+pub fn renew(tx: &Tx<'_>, user: UserNo, room: RoomNo, word: Membership, slot: &Slot) {
+    tx.at_position(slot, RENEW, params![user, room, word]);
 }
 
 /// Forgets a room that the user has left.

@@ -1,6 +1,6 @@
 //! Rooms and their heads.
 
-use crate::{Error, EventNo, Read, RoomNo, Row, SnapshotNo, Tx, params, statements};
+use crate::{Error, EventNo, Position, Read, RoomNo, Row, Slot, SnapshotNo, Tx, params, statements};
 
 /// A room, as of the snapshot it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,18 +30,67 @@ pub struct Head {
     pub tips: Vec<EventNo>,
     /// The state that they make together.
     pub state: SnapshotNo,
-    /// Joined members.
+    /// How many members there are.
+    pub members: Known<Counts>,
+}
+
+/// Counted members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Joined.
     pub joined: i64,
-    /// Invited members.
+    /// Invited.
     pub invited: i64,
-    /// Whether members are missing from the state.
-    pub partial: bool,
+}
+
+/// What depends on all members of a room, where some may not be known yet: a room of another server can be used before its
+/// members have all arrived. Who reads it says what they want.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known<T> {
+    /// All members are known.
+    Whole(T),
+    /// This is how far it is known.
+    Partial(T),
+}
+
+impl<T> Known<T> {
+    /// It, if all members are known.
+    pub fn whole(self) -> Option<T> {
+        match self {
+            Self::Whole(known) => Some(known),
+            Self::Partial(_) => None,
+        }
+    }
+
+    /// As far as it is known, for those to whom that is enough.
+    pub fn so_far(self) -> T {
+        match self {
+            Self::Whole(known) | Self::Partial(known) => known,
+        }
+    }
+
+    /// The same, to be changed as members come and go.
+    pub fn so_far_mut(&mut self) -> &mut T {
+        match self {
+            Self::Whole(known) | Self::Partial(known) => known,
+        }
+    }
+
+    /// Whether some members are not known yet.
+    pub fn is_partial(&self) -> bool {
+        matches!(self, Self::Partial(_))
+    }
 }
 
 impl Head {
     /// Of a room whose first event is still to come.
-    pub const EMPTY: Self =
-        Self { idx: 0, depth: 0, tips: Vec::new(), state: SnapshotNo(0), joined: 0, invited: 0, partial: false };
+    pub const EMPTY: Self = Self {
+        idx: 0,
+        depth: 0,
+        tips: Vec::new(),
+        state: SnapshotNo(0),
+        members: Known::Whole(Counts { joined: 0, invited: 0 }),
+    };
 }
 
 statements! {
@@ -64,6 +113,12 @@ statements! {
                         WHERE published AND (joined > $1 OR (joined = $1 AND room_no > $2)) ORDER BY joined, room_no LIMIT $3";
     AFTER = "SELECT room_no, room_id, version, revision, idx, depth, tips, state_no, joined, invited, partial, published
              FROM rooms WHERE room_no > $1 ORDER BY room_no LIMIT $2";
+    JOIN_PARTIALLY = "INSERT INTO partial_rooms (room_no, event_no, servers, since) VALUES ($1, $2, $3, $4)
+                      ON CONFLICT (room_no) DO UPDATE SET event_no = excluded.event_no, servers = excluded.servers, since = excluded.since, whole_at = NULL";
+    PARTIAL = "SELECT room_no, event_no, servers FROM partial_rooms WHERE room_no > $1 AND whole_at IS NULL ORDER BY room_no LIMIT $2";
+    PARTIAL_ONE = "SELECT room_no, event_no, servers FROM partial_rooms WHERE room_no = $1 AND whole_at IS NULL";
+    COMPLETE = "UPDATE partial_rooms SET whole_at = position($2) WHERE room_no = $1";
+    WHOLE_AT = "SELECT room_no, whole_at FROM partial_rooms WHERE room_no IN ints($1) AND whole_at IS NOT NULL";
     PUBLISHED_COUNT = "SELECT count(*) FROM rooms WHERE published";
 }
 
@@ -90,9 +145,10 @@ fn room(row: &Row<'_>) -> Result<RoomRow, Error> {
             depth: row.get(5)?,
             tips: decode_tips(row.bytes(6)?)?,
             state: row.get(7)?,
-            joined: row.get(8)?,
-            invited: row.get(9)?,
-            partial: row.get(10)?,
+            members: {
+                let counts = Counts { joined: row.get(8)?, invited: row.get(9)? };
+                if row.get(10)? { Known::Partial(counts) } else { Known::Whole(counts) }
+            },
         },
         published: row.get(11)?,
     })
@@ -118,6 +174,47 @@ pub fn after(read: &Read<'_>, no: RoomNo, limit: i64) -> Result<Vec<RoomRow>, Er
     read.all(AFTER, params![no, limit], room)
 }
 
+/// A room of which some members are not known yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartialRoom {
+    /// The room.
+    pub room: RoomNo,
+    /// The join with which it was taken in, before which the state is not whole.
+    pub event: EventNo,
+    /// Servers that know the rest, as a JSON list.
+    pub servers: String,
+}
+
+fn partial(row: &Row<'_>) -> Result<PartialRoom, Error> {
+    Ok(PartialRoom { room: row.get(0)?, event: row.get(1)?, servers: row.get(2)? })
+}
+
+/// Notes that members of a room are still to come.
+pub fn join_partially(tx: &Tx<'_>, room: &PartialRoom, now: i64) -> Result<(), Error> {
+    tx.execute(JOIN_PARTIALLY, params![room.room, room.event, room.servers.as_str(), now])?;
+    Ok(())
+}
+
+/// Rooms of which some members are not known yet, in the order of their numbers, from after `no` on.
+pub fn partial_after(read: &Read<'_>, no: RoomNo, limit: i64) -> Result<Vec<PartialRoom>, Error> {
+    read.all(PARTIAL, params![no, limit], partial)
+}
+
+/// That room, if some of its members are not known yet.
+pub fn partial_one(read: &Read<'_>, no: RoomNo) -> Result<Option<PartialRoom>, Error> {
+    read.one(PARTIAL_ONE, params![no], partial)
+}
+
+/// All members of a room are known as of the position of `slot`.
+pub fn complete(tx: &Tx<'_>, no: RoomNo, slot: &Slot) {
+    tx.at_position(slot, COMPLETE, params![no]);
+}
+
+/// When all members of the rooms came to be known, of those that were usable before.
+pub fn whole_at(read: &Read<'_>, rooms: &[RoomNo]) -> Result<Vec<(RoomNo, Position)>, Error> {
+    read.all(WHOLE_AT, params![rooms], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
 /// Inserts a room with its first head, at revision 1.
 pub fn insert(
     tx: &Tx<'_>,
@@ -138,9 +235,9 @@ pub fn insert(
             head.depth,
             encode_tips(&head.tips).as_slice(),
             head.state,
-            head.joined,
-            head.invited,
-            head.partial,
+            head.members.so_far().joined,
+            head.members.so_far().invited,
+            head.members.is_partial(),
             published,
             now
         ],
@@ -159,9 +256,9 @@ pub fn move_head(tx: &Tx<'_>, no: RoomNo, revision: i64, head: &Head) -> Result<
             head.depth,
             encode_tips(&head.tips).as_slice(),
             head.state,
-            head.joined,
-            head.invited,
-            head.partial
+            head.members.so_far().joined,
+            head.members.so_far().invited,
+            head.members.is_partial(),
         ],
     )?;
     Ok(moved == 1)

@@ -27,6 +27,8 @@ statements! {
                    ON CONFLICT (room_no, kind, state_key) DO UPDATE SET event_no = excluded.event_no";
     CHANGE = "INSERT INTO state_changes (room_no, kind, state_key, idx, event_no, word) VALUES ($1, $2, $3, $4, $5, $6)";
     CURRENT_UNSET = "DELETE FROM current_state WHERE room_no = $1 AND kind = $2 AND state_key = $3";
+    AMEND = "INSERT INTO state_changes (room_no, kind, state_key, idx, event_no, word) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (room_no, kind, state_key, idx) DO UPDATE SET event_no = excluded.event_no, word = excluded.word";
     ONE_AT = "SELECT event_no FROM state_changes WHERE room_no = $1 AND kind = $2 AND state_key = $3 AND idx <= $4 ORDER BY idx DESC LIMIT 1";
     KEYS_AT = "SELECT s.state_key, s.event_no FROM state_changes s WHERE s.room_no = $1 AND s.kind = $2 AND s.state_key IN texts($3) AND s.idx <= $4 AND s.event_no IS NOT NULL
                AND NOT EXISTS (SELECT 1 FROM state_changes n WHERE n.room_no = s.room_no AND n.kind = s.kind AND n.state_key = s.state_key
@@ -84,6 +86,27 @@ pub fn change(tx: &Tx<'_>, room: RoomNo, changes: &[Change<'_>]) -> Result<(), E
     }
     let rows: Vec<_> =
         changes.iter().filter_map(|change| Some(values![room, change.kind, change.state_key, change.event?])).collect();
+    tx.execute_many(CURRENT_SET, &rows)?;
+    Ok(())
+}
+
+/// Puts changes into the past, where they were missing, without touching the current state.
+pub fn amend(tx: &Tx<'_>, room: RoomNo, changes: &[Change<'_>]) -> Result<(), Error> {
+    let rows: Vec<_> = changes
+        .iter()
+        .map(|change| values![room, change.kind, change.state_key, change.idx, change.event, change.word])
+        .collect();
+    tx.execute_many(AMEND, &rows)?;
+    Ok(())
+}
+
+/// Sets keys of the current state, of which the past knows already: (type, state key, event).
+pub fn set_current(tx: &Tx<'_>, room: RoomNo, keys: &[(&str, &str, Option<EventNo>)]) -> Result<(), Error> {
+    for (kind, state_key, _) in keys.iter().filter(|(_, _, event)| event.is_none()) {
+        tx.execute(CURRENT_UNSET, params![room, *kind, *state_key])?;
+    }
+    let rows: Vec<_> =
+        keys.iter().filter_map(|(kind, state_key, event)| Some(values![room, *kind, *state_key, (*event)?])).collect();
     tx.execute_many(CURRENT_SET, &rows)?;
     Ok(())
 }

@@ -163,6 +163,11 @@ impl Assembly<'_> {
         let heads: HashMap<_, _> =
             rooms::many(self.read, &numbers)?.into_iter().map(|row| (row.room, row.head)).collect();
         let visions = self.inner.rooms.visions(self.read, &numbers, &self.request.user_id)?;
+        // Who does not load members lazily is given a room when all of them are known, and then as a whole.
+        let whole_at: HashMap<_, _> = match self.since {
+            Some(_) if !self.is_lazy() => rooms::whole_at(self.read, &numbers)?.into_iter().collect(),
+            _ => HashMap::new(),
+        };
         let rooms: HashMap<_, _> =
             self.inner.rooms.rooms_in(self.read, &numbers)?.into_iter().map(|room| (room.no, room)).collect();
         for touched in touched {
@@ -173,8 +178,13 @@ impl Assembly<'_> {
             if !self.request.filter.room.allows(room.id.as_str()) {
                 continue;
             }
+            // Without all its members a room would look like another one to who does not load them lazily.
+            if head.members.is_partial() && !self.is_lazy() && touched.member.membership == Membership::Join {
+                continue;
+            }
             let left = self.inner.options.answer_bytes.saturating_sub(answer.len());
-            let subject = Subject { room, head, vision, touched, left };
+            let renewed = whole_at.get(&no).is_some_and(|at| self.since.is_some_and(|since| *at > since));
+            let subject = Subject { room, head, vision, touched, left, renewed };
             match touched.member.membership {
                 Membership::Join => self.joined(subject, &beside(&no), &mut answer.join)?,
                 Membership::Invite => self.invited(subject, &mut answer.invite)?,
@@ -183,6 +193,10 @@ impl Assembly<'_> {
             }
         }
         Ok(())
+    }
+
+    fn is_lazy(&self) -> bool {
+        self.request.filter.room.state.lazy_load_members
     }
 
     /// Whether the room was joined after what the client has seen, so that it is told as a whole.

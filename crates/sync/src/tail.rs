@@ -209,6 +209,17 @@ impl Known {
                 self.set_member(user, room, Member { membership, position });
                 users.insert(user);
             }
+            Change::Whole { room } => {
+                if let Some(known) = self.rooms.get_mut(&room) {
+                    known.last_event = known.last_event.max(position);
+                    for no in &known.joined {
+                        if let Some(member) = self.users.get_mut(no).and_then(|user| user.rooms.get_mut(&room)) {
+                            member.position = member.position.max(position);
+                        }
+                    }
+                    rooms.insert(room);
+                }
+            }
             Change::Event { room, member, .. } => {
                 if let Some((user, membership)) = member {
                     self.set_member(user, room, Member { membership, position });

@@ -76,6 +76,7 @@ impl Window {
         let mut skipped = vec![];
         let mut upper = span.end;
         let mut left = bytes;
+        let mut branches = false;
         let mut batch = i64::try_from(limit).unwrap_or(BATCH).saturating_add(1);
         'scan: while upper > span.from {
             let entries = timeline::backwards(read, room.no, upper, span.from, batch)?;
@@ -83,6 +84,7 @@ impl Window {
             upper = last.idx - 1;
             batch = BATCH;
             rooms.look_aside(read, room, reader, vision, &entries)?;
+            branches |= entries.iter().any(|entry| entry.aside && entry.position.is_some());
             let numbers: Vec<_> = entries.iter().map(|entry| entry.event).collect();
             for stored in rooms.stored(read, room, &numbers)? {
                 let wanted = sees(&stored)
@@ -111,8 +113,25 @@ impl Window {
         let shown = |stored: &Arc<Stored>| stored.idx > window.base;
         window.members_changed = window.kept.iter().chain(&skipped).filter(|it| shown(it)).any(|it| is_member(it));
         window.hidden.retain(shown);
+        if branches {
+            window.met(rooms, read, room, span.end)?;
+        }
         window.kept.reverse();
         Ok(window)
+    }
+}
+
+impl Window {
+    /// Where branches of the room's graph have met, state may have changed of which no event of the window speaks.
+    fn met(&mut self, rooms: &Rooms, read: &Read<'_>, room: &Room, end: i64) -> Result<(), Error> {
+        let told: HashSet<_> = self.kept.iter().chain(&self.hidden).map(|stored| stored.no).collect();
+        for stored in rooms.state_delta(read, room, self.base + 1, end + 1)? {
+            if !told.contains(&stored.no) {
+                self.members_changed |= is_member(&stored);
+                self.hidden.push(stored);
+            }
+        }
+        Ok(())
     }
 }
 

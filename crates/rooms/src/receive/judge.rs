@@ -313,7 +313,7 @@ impl Judge<'_> {
         // 4. by its auth events, 5. by the state before it.
         let mut denied = self.check_cited(pdu, &cited)?.err();
         if denied.is_none() {
-            denied = self.check_at(pdu, &before)?.err();
+            denied = self.check_at(pdu, &before, &cited)?.err();
         }
         if known.as_ref().is_some_and(|node| node.standing.is_rejected()) && denied.is_none() {
             // It was rejected before, by the same auth events: it stays so.
@@ -334,7 +334,7 @@ impl Judge<'_> {
         // 6. by the current state of the room.
         let current = self.head.state.clone().filter(|state| state.no != before.no && !self.bundle.starts_over);
         let soft_failed = match current {
-            Some(current) => self.check_at(pdu, &current)?.err(),
+            Some(current) => self.check_at(pdu, &current, &cited)?.err(),
             None => None,
         };
         let key = self.names.keys.of(pdu)?;
@@ -445,9 +445,17 @@ impl Judge<'_> {
         Ok(self.planner.borrow_mut().apply(self.read, None, &changes)?)
     }
 
-    fn check_at(&mut self, pdu: &Pdu, state: &Snapshot) -> Result<Result<(), Denied>, Error> {
+    /// Whether a state allows the event. Where members are missing from the room's state, those that the event cites stand in for
+    /// them.
+    fn check_at(
+        &mut self,
+        pdu: &Pdu,
+        state: &Snapshot,
+        cited: &[(EventNo, Pdu, bool)],
+    ) -> Result<Result<(), Denied>, Error> {
         let mut checker = std::mem::take(&mut self.checker);
-        let view = View { judge: self, state, error: RefCell::default() };
+        let stand_ins = if self.head.at.members.is_partial() { cited } else { &[] };
+        let view = View { judge: self, state, stand_ins, error: RefCell::default() };
         view.expect(pdu)?;
         let verdict = checker.check(pdu, &view);
         let error = view.error.take();
@@ -616,8 +624,10 @@ impl Judge<'_> {
         let stored = self.stand(no, pdu, idx, Standing::Accepted, replaces);
         let after = Some(After::Loaded(states.after.clone()));
         self.nodes.insert(pdu.event_id().to_owned(), Node { no, standing: Standing::Accepted, after });
-        let line = self.line(&old, &current)?;
-        for change in &line {
+        let begins = self.head.is_new() || self.bundle.starts_over;
+        let mut line = self.line(&old, &current)?;
+        for change in &mut line {
+            change.from_before = begins && change.event != Some(no);
             self.head.forget(&change.kind, &change.state_key);
         }
         self.head.state = Some(current);
@@ -710,7 +720,7 @@ impl Judge<'_> {
                 None
             };
             let word = after.as_ref().and_then(|stored| word_of(&stored.pdu));
-            line.push(LineChange { kind, state_key, event: change.right, word, member });
+            line.push(LineChange { kind, state_key, event: change.right, word, member, from_before: false });
         }
         Ok(line)
     }
@@ -770,7 +780,7 @@ impl Judge<'_> {
         if self.room.rules.auth.redaction_rule || redaction.sender().server_name() == target.sender().server_name() {
             return Ok(true);
         }
-        let view = View { judge: self, state, error: RefCell::default() };
+        let view = View { judge: self, state, stand_ins: &[], error: RefCell::default() };
         let power = PowerLevels::of(&view);
         let allowed = power.for_user(redaction.sender()) >= power.redact();
         match view.error.take() {
@@ -835,6 +845,8 @@ impl Step {
 struct View<'a, 'b> {
     judge: &'a Judge<'b>,
     state: &'a Snapshot,
+    /// Member events that count where the state has none.
+    stand_ins: &'a [(EventNo, Pdu, bool)],
     error: RefCell<Option<Error>>,
 }
 
@@ -855,6 +867,10 @@ impl StateView for View<'_, '_> {
             self.error.borrow_mut().get_or_insert(error);
             return None;
         }
-        self.judge.seen.borrow().get(&self.state.no.0)?.get(&key)?.clone()
+        let found = self.judge.seen.borrow().get(&self.state.no.0)?.get(&key)?.clone();
+        found.or_else(|| {
+            let mut stand_ins = self.stand_ins.iter().map(|(_, pdu, _)| pdu).filter(|_| kind == "m.room.member");
+            stand_ins.find(|pdu| pdu.kind() == kind && pdu.state_key() == Some(state_key)).cloned()
+        })
     }
 }

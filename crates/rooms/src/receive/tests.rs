@@ -39,7 +39,7 @@ impl Rng {
 }
 
 /// A clock that stands still until it is told to go on.
-struct Hands(std::sync::atomic::AtomicU64);
+pub(crate) struct Hands(pub(crate) std::sync::atomic::AtomicU64);
 
 impl Clock for Hands {
     fn now_ms(&self) -> u64 {
@@ -56,16 +56,16 @@ impl Clock for Hands {
     }
 }
 
-pub(super) struct Server {
-    pub(super) name: OwnedServerName,
-    pub(super) rooms: Rooms,
+pub(crate) struct Server {
+    pub(crate) name: OwnedServerName,
+    pub(crate) rooms: Rooms,
     /// Its users.
-    pub(super) users: Vec<OwnedUserId>,
+    pub(crate) users: Vec<OwnedUserId>,
     _store: TestStore,
 }
 
 impl Server {
-    async fn start(name: &str, clock: Arc<dyn Clock>, users: usize) -> Self {
+    pub(crate) async fn start(name: &str, clock: Arc<dyn Clock>, users: usize) -> Self {
         let store = roost_store::testing::store().await;
         let seed = name.bytes().fold(7_u8, u8::wrapping_add);
         let name: OwnedServerName = name.try_into().expect("a server name");
@@ -76,14 +76,14 @@ impl Server {
         Self { name, rooms, users, _store: store }
     }
 
-    pub(super) async fn room(&self, id: &OwnedRoomId) -> Arc<Room> {
+    pub(crate) async fn room(&self, id: &OwnedRoomId) -> Arc<Room> {
         self.rooms.room(id).await.expect("the room")
     }
 }
 
 /// Asks the other servers, as far as they can be reached.
-pub(super) struct Ask<'a> {
-    pub(super) servers: Vec<&'a Server>,
+pub(crate) struct Ask<'a> {
+    pub(crate) servers: Vec<&'a Server>,
 }
 
 impl Ask<'_> {
@@ -154,7 +154,7 @@ impl Peers for Ask<'_> {
 }
 
 /// A user of one server joins a room through another one.
-pub(super) async fn join_through(
+pub(crate) async fn join_through(
     host: &Server,
     guest: &Server,
     room: &OwnedRoomId,
@@ -174,13 +174,13 @@ pub(super) async fn join_through(
         join,
         state: host.rooms.pdus(&theirs, &ids.state).await?,
         auth_chain: host.rooms.pdus(&theirs, &ids.auth_chain).await?,
-        partial: false,
+        partial: None,
     };
     guest.rooms.adopt(adoption).await.map(drop)
 }
 
 /// What a server's check of a room has found.
-pub(super) async fn faults(server: &Server, room: &OwnedRoomId) -> Vec<String> {
+pub(crate) async fn faults(server: &Server, room: &OwnedRoomId) -> Vec<String> {
     let room = server.room(room).await;
     server.rooms.check(&room).await.expect("a check").faults
 }

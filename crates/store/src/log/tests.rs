@@ -7,6 +7,7 @@ fn every_change_comes_back_from_its_row() {
         Change::Event { room, event, member: None },
         Change::Event { room, event, member: Some((user, Membership::Ban)) },
         Change::Membership { room, event, user, membership: Membership::Leave },
+        Change::Whole { room },
         Change::Receipt { room, user, private: true },
         Change::Receipt { room, user, private: false },
         Change::AccountData { user, room: None },

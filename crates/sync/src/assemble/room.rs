@@ -28,6 +28,8 @@ pub(super) struct Subject<'a> {
     pub(super) touched: &'a Touched,
     /// How many bytes its timeline may have.
     pub(super) left: usize,
+    /// Whether it is told as a whole although the user has been in it before.
+    pub(super) renewed: bool,
 }
 
 /// What is wanted of a room.
@@ -50,7 +52,7 @@ impl Assembly<'_> {
         let since = self.since.map(|since| self.index_at(subject, since)).transpose()?;
         // Who has left and come back meanwhile has not forgotten the room; what happened in between is shown as far as
         // they may see it.
-        let from = since.filter(|since| vision.membership_at(*since) == Membership::Join);
+        let from = since.filter(|since| !subject.renewed && vision.membership_at(*since) == Membership::Join);
         let fresh = from.is_none();
         let wanted = Wanted {
             span: Span { from: from.unwrap_or(START), end },
@@ -367,7 +369,8 @@ fn summary(head: &Head, heroes: &[Arc<Stored>], out: &mut Vec<u8>) {
         json::string(out, user);
     }
     out.push(b']');
-    for (name, count) in [("m.joined_member_count", head.joined), ("m.invited_member_count", head.invited)] {
+    let counts = head.members.so_far();
+    for (name, count) in [("m.joined_member_count", counts.joined), ("m.invited_member_count", counts.invited)] {
         json::name(out, name);
         json::number(out, u64::try_from(count).unwrap_or(0));
     }

@@ -183,3 +183,16 @@ fn users_who_are_away_are_let_go_and_their_rooms_with_them() {
     log.known.sweep(NOW + IDLE * 2);
     assert!(log.known.users.is_empty() && log.known.rooms.is_empty());
 }
+
+#[test]
+fn a_room_whose_members_are_all_known_now_begins_anew_for_those_in_it() {
+    let mut log = Log::new();
+    log.load(ALICE, &[(ROOM, Membership::Join, 10, 50)]);
+    let (_, alice) = log.known.news(ALICE, Position(100), false, NOW).unwrap();
+    let (rooms, users) = log.put(Change::Whole { room: ROOM });
+    log.known.wake(&rooms, &users);
+    assert!(alice.has_changed().unwrap());
+    let (news, _) = log.known.news(ALICE, Position(100), false, NOW).unwrap();
+    assert!(news.rooms[0].events);
+    assert!(news.rooms[0].member.position > Position(100));
+}

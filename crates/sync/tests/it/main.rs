@@ -5,4 +5,5 @@
 mod house;
 mod limits;
 mod model;
+mod partial;
 mod waiting;
