@@ -266,7 +266,7 @@ impl From<roost_sync::Error> for Error {
                 store(&error)
             }
             // Nothing that a client asks of /sync can be wrong at this point.
-            error => Self::internal(error),
+            error @ roost_sync::Error::Rooms(_) => Self::internal(error),
         }
     }
 }

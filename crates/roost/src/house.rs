@@ -75,6 +75,8 @@ impl House {
         let store = Store::open(options, world.clone()).await?;
         let workers = Workers::new(world.clone());
         workers.start_future("log", |stop| store.clone().compact_log(world.clone(), stop));
+        let (forgetting, clock) = (store.clone(), world.clone());
+        workers.start_future("transactions", |stop| forgetting.forget_transactions(clock, stop));
         let key = Arc::new(signing_key(&store, &world).await?);
         let identity = Identity { server_name: server_name.clone(), key };
         // Checked when the configuration was read.

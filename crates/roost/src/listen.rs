@@ -15,7 +15,7 @@ use tokio::{
     sync::{Semaphore, mpsc, watch},
 };
 
-use self::places::{Place, Places};
+use self::places::Places;
 pub use self::tls::TlsError;
 use crate::{
     config::{Http, Listen},
@@ -79,8 +79,7 @@ pub(crate) struct Shared {
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) head_timeout: Duration,
     pub(crate) write_timeout: Duration,
-    /// The places of each address; `None` when all connections come from a proxy.
-    places: Option<Arc<Places>>,
+    places: Arc<Places>,
     /// Resolves when no new request is to be begun.
     pub(crate) stop: Stop,
     /// Resolves when even running ones have to go.
@@ -101,12 +100,15 @@ impl Connections {
     pub(crate) fn new(world: World, http: &Http, stop: Stop) -> Self {
         let (kill, killed) = watch::channel(false);
         let (alive, ended) = mpsc::channel(1);
+        // Behind a proxy they all come from one address.
+        let proxied = !http.client_address_header.is_empty();
+        let per_address = if proxied { usize::MAX } else { size(http.max_connections_per_address) };
         let shared = Shared {
             world,
             permits: Arc::new(Semaphore::new(size(http.max_connections).min(Semaphore::MAX_PERMITS))),
             head_timeout: Duration::from_secs(http.head_timeout.into()),
             write_timeout: Duration::from_secs(http.write_timeout.into()),
-            places: http.client_address_header.is_empty().then(|| Places::new(size(http.max_connections_per_address))),
+            places: Places::new(per_address),
             stop,
             kill: killed,
             _alive: alive,
@@ -144,7 +146,7 @@ async fn accept(bound: Bound, router: Router, shared: Shared) {
         };
         match accepted {
             Ok((stream, peer, permit)) => {
-                let Some(place) = shared.place(peer) else {
+                let Some(place) = shared.places.take(peer.ip()) else {
                     tracing::debug!(%peer, "an address has too many connections, and is refused another");
                     continue;
                 };
@@ -176,14 +178,6 @@ async fn one(bound: &Bound, shared: &Shared) -> std::io::Result<Accepted> {
 }
 
 impl Shared {
-    /// A place for a connection from `peer`, if there is one; within, the place itself where places are counted.
-    fn place(&self, peer: SocketAddr) -> Option<Option<Place>> {
-        match &self.places {
-            Some(places) => places.take(peer.ip()).map(Some),
-            None => Some(None),
-        }
-    }
-
     /// Resolves when even running requests have to go.
     pub(crate) async fn killed(&mut self) {
         // An error means that the server itself is gone.

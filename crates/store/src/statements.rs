@@ -38,6 +38,7 @@ pub(crate) const ALL: &[(&str, &[(&str, &str)])] = &[
     ("store", crate::store::STATEMENTS),
     ("timeline", crate::timeline::STATEMENTS),
     ("transactions", crate::transactions::STATEMENTS),
+    ("transactions::forget", crate::transactions::forget::STATEMENTS),
     ("user_directory", crate::user_directory::STATEMENTS),
     ("users_no", crate::users_no::STATEMENTS),
 ];

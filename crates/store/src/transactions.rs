@@ -1,5 +1,7 @@
 //! Transaction ids of sent events.
 
+pub(crate) mod forget;
+
 use crate::{Error, EventNo, Read, RoomNo, Tx, UserNo, params, statements, values};
 
 /// A transaction id, in the scope that makes it unique within a room.

@@ -16,7 +16,7 @@ section! {
         /// How many connections are open at once; further ones wait.
         max_connections: u32 = 10_000;
         /// How many of them one address has (for IPv6, one /64 network); further ones are closed at once. Not counted when
-        /// client_address_header is set: then all of them come from the proxy.
+        /// `client_address_header` is set: then all of them come from the proxy.
         max_connections_per_address: u32 = 1_000;
         /// How long a client may take nothing of an answer that is ready for it, in seconds, before its connection is
         /// closed. However slowly it reads, each byte that it takes begins this anew.

@@ -14,7 +14,7 @@ section! {
         /// How many requests of one device are answered at once; when there are more, the oldest is told that there is
         /// nothing new, since its client has most likely gone away.
         per_device: u32 = 5;
-        /// How many requests of all devices of one user are answered at once; further ones get M_LIMIT_EXCEEDED.
+        /// How many requests of all devices of one user are answered at once; further ones get `M_LIMIT_EXCEEDED`.
         per_user: u32 = 100;
     }
 }

@@ -190,7 +190,7 @@ async fn for_a_device_too_many_the_one_that_was_not_heard_of_for_the_longest_tim
         at: roost_world::Clock::now_ms(&*house.clock),
         ip: None,
     };
-    house.store.write(move |tx| roost_store::devices::seen(tx, &[sighting.clone()])).await.expect("seen");
+    house.store.write(move |tx| roost_store::devices::seen(tx, std::slice::from_ref(&sighting))).await.expect("seen");
     house.users.log_in(session.user_no, device("C")).await.expect("a device that is known takes no place");
     assert!(house.session(&devices[1].tokens.access_token).await.is_some());
     house.users.log_in(session.user_no, device("D")).await.expect("logged in");

@@ -52,7 +52,9 @@ async fn a_token_works_from_the_query_too() {
 async fn a_token_in_the_query_is_decoded_like_every_parameter() {
     let server = Server::start().await;
     let alice = server.register("alice").await;
-    let encoded: String = alice.token.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    // The underscore is the only character of a token that somebody might encode.
+    let encoded = alice.token.replace('_', "%5F");
+    assert_ne!(encoded, alice.token);
     for query in [
         format!("access_token={}", alice.token),
         format!("access_token={encoded}"),

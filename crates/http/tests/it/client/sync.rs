@@ -9,7 +9,7 @@ mod waking;
 
 use std::time::Duration;
 
-use roost_testkit::{Server, User, segment, sleep};
+use roost_testkit::{Server, User, eventually, segment, sleep};
 use serde_json::{Value, json};
 
 /// The query parameters `filter`, for an inline filter.
@@ -289,16 +289,16 @@ async fn a_user_with_too_many_requests_under_way_is_told_to_come_back() {
     let since = next(&phone.sync(None).await);
     // Until the server, too, has noticed that the answer is written.
     sleep(Duration::from_millis(100)).await;
-    let waiting = tokio::spawn(async move { phone.sync_with(&format!("{since}&timeout=3000")).await });
-    let refusal = roost_testkit::eventually("a refusal", async || {
-        let (status, body) = laptop.get("/_matrix/client/v3/sync").await;
-        (status != 200).then_some((status, body))
-    })
-    .await;
+    let query = format!("{since}&timeout=3000");
+    let waiting = phone.sync_with(&query);
+    let refused = async {
+        // The other one comes first.
+        sleep(Duration::from_millis(300)).await;
+        laptop.get("/_matrix/client/v3/sync").await
+    };
+    let (_, refusal) = tokio::join!(waiting, refused);
     assert_eq!((refusal.0, refusal.1["errcode"].as_str()), (429, Some("M_LIMIT_EXCEEDED")));
     assert!(refusal.1["retry_after_ms"].as_u64().is_some());
     bob.sync(None).await;
-    waiting.await.unwrap();
-    roost_testkit::eventually("a turn", async || (laptop.get("/_matrix/client/v3/sync").await.0 == 200).then_some(()))
-        .await;
+    eventually("a turn", async || (laptop.get("/_matrix/client/v3/sync").await.0 == 200).then_some(())).await;
 }
