@@ -142,7 +142,7 @@ fn bundle(adoption: Adoption, starts_over: bool) -> Bundle {
     outliers.remove(adoption.join.event_id());
     Bundle {
         origin: adoption.origin,
-        outliers: sort::by(outliers.into_values().collect(), Pdu::auth_events),
+        outliers: sort::by(&outliers.into_values().collect::<Vec<_>>(), Pdu::auth_events),
         events: vec![Incoming { pdu: adoption.join, given: Some(given) }],
         starts_over,
         fills: None,

@@ -36,17 +36,6 @@ pub struct Scan {
     pub next: Option<i64>,
 }
 
-/// The end of a room's history, as `/sync` shows it.
-#[derive(Clone, Debug)]
-pub struct Chunk {
-    /// Oldest first.
-    pub events: Vec<Arc<Stored>>,
-    /// Whether there is more between where the reader was and the first event.
-    pub limited: bool,
-    /// The boundary before the first event: `prev_batch`.
-    pub start: i64,
-}
-
 /// What `/messages` is asked.
 #[derive(Clone, Debug)]
 pub struct MessagesQuery {
@@ -199,28 +188,6 @@ impl Rooms {
             }
         }
         Ok(scan)
-    }
-
-    /// The end of the history for `/sync`: what came after boundary `after`, at most `limit` events.
-    pub fn timeline(
-        &self,
-        read: &Read<'_>,
-        room: &Room,
-        user: &UserId,
-        vision: &Vision,
-        filter: &EventFilter,
-        after: i64,
-        limit: usize,
-    ) -> Result<Chunk, Error> {
-        let scan = self.scan(read, room, user, vision, filter, Direction::Backwards, i64::MAX, after, limit)?;
-        let mut events = scan.events;
-        events.reverse();
-        let start = match (events.first(), scan.next) {
-            (Some(first), _) => first.idx,
-            (None, Some(next)) => next,
-            (None, None) => self.end(read, room)?,
-        };
-        Ok(Chunk { events, limited: scan.next.is_some(), start })
     }
 
     /// The token of a boundary.

@@ -58,7 +58,7 @@ pub use create::{CreateRoom, InitialState, Preset};
 pub use directory::{DirectoryPage, DirectoryQuery, PublicRoom, RoomSummary};
 pub use error::Error;
 pub use filter::EventFilter;
-pub use history::{Chunk, Context, Direction, Messages, MessagesQuery, Scan};
+pub use history::{Context, Direction, Messages, MessagesQuery, Scan};
 pub use members::{MemberProfile, MembershipEntry};
 pub use receive::{Nobody, Outcome, Peers, StateIds};
 pub use render::{Reader, Rendered};

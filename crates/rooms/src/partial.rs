@@ -7,7 +7,7 @@
 //! <https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv2send_joinroomideventid> (`omit_members`)
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -166,7 +166,7 @@ impl Rooms {
         let whole = self.whole_state(read, room, &mut planner, ids)?;
         let mut afters: HashMap<OwnedEventId, Snapshot> = HashMap::new();
         let (mut places, mut before_join, mut join_idx) = (Vec::new(), None, 1);
-        for (stored, place) in self.since_join(read, room, partial.event)? {
+        for (stored, place) in since_join(read, room, partial.event)? {
             let pdu = &stored.pdu;
             let is_join = stored.no == partial.event;
             let (Some(was_before), Some(was_after)) = (place.before, place.after) else { continue };
@@ -221,26 +221,6 @@ impl Rooms {
         let head_at = rooms::Head { members: Known::Whole(head.at.members.so_far()), ..head.at };
         let work = Work { revision: head.revision, head: head_at, current, places, past, now, members, locals };
         Ok(Some(Restated { planner, work }))
-    }
-
-    /// The events of the graph since the join, each after those that it follows.
-    fn since_join(&self, read: &Read<'_>, room: &Room, join: EventNo) -> Result<Vec<(Arc<Stored>, Place)>, Error> {
-        let mut all = Vec::new();
-        for piece in events::of_room(read, room.no)?.chunks(1000) {
-            for row in events::many(read, piece)? {
-                // What was filled in later has its state from another server.
-                if !row.place.standing.is_outlier() && row.place.idx.is_none_or(|idx| idx > 0) {
-                    let place = row.place;
-                    all.push((Arc::new(Stored::from_row(row, room.rules)?), place));
-                }
-            }
-        }
-        let by_id: HashMap<_, _> = all.iter().map(|pair| (pair.0.pdu.event_id().to_owned(), pair.clone())).collect();
-        let sorted = sort::by(all.iter().map(|(stored, _)| stored.pdu.clone()).collect(), Pdu::prev_events);
-        let mut found: Vec<_> = sorted.iter().filter_map(|pdu| by_id.get(pdu.event_id()).cloned()).collect();
-        // The join comes first: nothing that is here comes before it.
-        found.sort_by_key(|(stored, _)| stored.no != join);
-        Ok(found)
     }
 
     fn whole_state(
@@ -350,12 +330,32 @@ impl Rooms {
     }
 }
 
+/// The events of the graph since the join, each after those that it follows.
+fn since_join(read: &Read<'_>, room: &Room, join: EventNo) -> Result<Vec<(Arc<Stored>, Place)>, Error> {
+    let mut all = Vec::new();
+    for piece in events::of_room(read, room.no)?.chunks(1000) {
+        for row in events::many(read, piece)? {
+            // What was filled in later has its state from another server.
+            if !row.place.standing.is_outlier() && row.place.idx.is_none_or(|idx| idx > 0) {
+                let place = row.place;
+                all.push((Arc::new(Stored::from_row(row, room.rules)?), place));
+            }
+        }
+    }
+    let by_id: HashMap<_, _> = all.iter().map(|pair| (pair.0.pdu.event_id().to_owned(), pair.clone())).collect();
+    let sorted = sort::by(&all.iter().map(|(stored, _)| stored.pdu.clone()).collect::<Vec<_>>(), Pdu::prev_events);
+    let mut found: Vec<_> = sorted.iter().filter_map(|pdu| by_id.get(pdu.event_id()).cloned()).collect();
+    // The join comes first: nothing that is here comes before it.
+    found.sort_by_key(|(stored, _)| stored.no != join);
+    Ok(found)
+}
+
 fn names_of<'a>(
     read: &Read<'_>,
     changes: impl Iterator<Item = &'a Difference>,
 ) -> Result<HashMap<StateKeyNo, (String, String)>, Error> {
-    let keys: BTreeMap<StateKeyNo, ()> = changes.map(|change| (change.key, ())).collect();
-    let keys: Vec<_> = keys.into_keys().collect();
+    let keys: BTreeSet<StateKeyNo> = changes.map(|change| change.key).collect();
+    let keys: Vec<_> = keys.into_iter().collect();
     let mut names = HashMap::with_capacity(keys.len());
     for piece in keys.chunks(1000) {
         for (no, kind, state_key) in state_map::key_names(read, piece)? {

@@ -258,11 +258,11 @@ impl Rooms {
             }
         }
         outliers.retain(|id, _| !pending.contains_key(id));
-        let events = sort::by(pending.into_values().collect(), Pdu::prev_events)
+        let events = sort::by(&pending.into_values().collect::<Vec<_>>(), Pdu::prev_events)
             .into_iter()
             .map(|pdu| Incoming { given: given.remove(pdu.event_id()), pdu })
             .collect();
-        let outliers = sort::by(outliers.into_values().collect(), Pdu::auth_events);
+        let outliers = sort::by(&outliers.into_values().collect::<Vec<_>>(), Pdu::auth_events);
         Ok(Bundle { origin: origin.clone(), outliers, events, starts_over: false, fills: None })
     }
 
@@ -276,7 +276,7 @@ impl Rooms {
         let (mut outliers, mut here) = (BTreeMap::new(), Here::new());
         let wanted = ids.state.iter().chain(&ids.auth_chain).cloned().collect();
         self.fetch(room, wanted, &mut outliers, &mut here, peers).await?;
-        Ok(sort::by(outliers.into_values().collect(), Pdu::auth_events))
+        Ok(sort::by(&outliers.into_values().collect::<Vec<_>>(), Pdu::auth_events))
     }
 
     /// Fetches those of the events that are not here, and answers how many came.

@@ -145,7 +145,7 @@ impl Source for Graph<'_> {
 
     fn load(&self, events: &[EventNo]) -> Result<Loaded<EventNo>, Error> {
         let found = self.rooms.stored_map(self.read, self.room, events)?;
-        let cited = self.rooms.cited_nos(self.read, found.values().map(|stored| &stored.pdu))?;
+        let cited = cited_nos(self.read, found.values().map(|stored| &stored.pdu))?;
         Ok(events
             .iter()
             .map(|no| {
@@ -194,19 +194,16 @@ impl Source for Graph<'_> {
     }
 }
 
-impl Rooms {
-    /// The numbers of the events that these cite in `auth_events`, by id.
-    pub(crate) fn cited_nos<'a>(
-        &self,
-        read: &Read<'_>,
-        events: impl Iterator<Item = &'a Pdu>,
-    ) -> Result<HashMap<String, EventNo>, Error> {
-        let ids: BTreeSet<&str> = events.flat_map(Pdu::auth_events).map(|id| id.as_str()).collect();
-        let ids: Vec<&str> = ids.into_iter().collect();
-        let mut cited = HashMap::with_capacity(ids.len());
-        for piece in ids.chunks(1000) {
-            cited.extend(events::places(read, piece)?.into_iter().map(|(id, _, no, _)| (id, no)));
-        }
-        Ok(cited)
+/// The numbers of the events that these cite in `auth_events`, by id.
+pub(crate) fn cited_nos<'a>(
+    read: &Read<'_>,
+    events: impl Iterator<Item = &'a Pdu>,
+) -> Result<HashMap<String, EventNo>, Error> {
+    let ids: BTreeSet<&str> = events.flat_map(Pdu::auth_events).map(|id| id.as_str()).collect();
+    let ids: Vec<&str> = ids.into_iter().collect();
+    let mut cited = HashMap::with_capacity(ids.len());
+    for piece in ids.chunks(1000) {
+        cited.extend(events::places(read, piece)?.into_iter().map(|(id, _, no, _)| (id, no)));
     }
+    Ok(cited)
 }

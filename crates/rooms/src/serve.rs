@@ -16,6 +16,8 @@ use roost_store::{
 
 use crate::{Error, NewEvent, Room, Rooms, StateIds, Stored, head::Head};
 
+/// Events of an auth chain that are read at once.
+const PIECE: u16 = 1000;
 /// Events of a graph that are looked at for one request at most.
 const MAX_WALK: usize = 2000;
 
@@ -126,24 +128,23 @@ impl Rooms {
         self.stored(read, room, &nos)
     }
 
-    /// The auth chain of some events: what they cite, and what that cites.
+    /// The auth chain of some state events: what they cite, and what that cites.
     pub(crate) fn auth_chain(
         &self,
         read: &Read<'_>,
         room: &Room,
         events: &[Arc<Stored>],
     ) -> Result<Vec<Arc<Stored>>, Error> {
-        let mut seen: HashSet<EventNo> = HashSet::new();
-        let mut chain = Vec::new();
-        let mut open = events.to_vec();
-        while !open.is_empty() {
-            let cited = self.cited_nos(read, open.iter().map(|event| &event.pdu))?;
-            let mut new: Vec<_> = cited.into_values().filter(|no| seen.insert(*no)).collect();
-            new.sort_unstable();
-            open = self.stored(read, room, &new)?;
-            chain.extend(open.iter().cloned());
+        let of: Vec<EventNo> = events.iter().map(|event| event.no).collect();
+        let (mut chain, mut next) = (Vec::new(), None);
+        loop {
+            let piece = self.0.chains.chain(read, room.no, &of, next, PIECE)?;
+            chain.extend(self.stored(read, room, &piece.events)?);
+            next = piece.next;
+            if next.is_none() {
+                return Ok(chain);
+            }
         }
-        Ok(chain)
     }
 
     /// Those of the events that are known in this room, with where they stand.

@@ -101,7 +101,9 @@ impl AuthChains {
         let mut counts: HashMap<EventNo, usize> = HashMap::new();
         for set in sets {
             let set: HashSet<EventNo> = set.iter().copied().collect();
-            set.into_iter().for_each(|event| *counts.entry(event).or_default() += 1);
+            for event in set {
+                *counts.entry(event).or_default() += 1;
+            }
         }
         counts.retain(|_, count| *count == sets.len());
         let own = |set: &Vec<EventNo>| set.iter().copied().filter(|event| !counts.contains_key(event)).collect();
@@ -197,10 +199,7 @@ impl AuthChains {
     /// Whether `ancestor` is in the auth chain of `event`.
     pub fn is_ancestor(&self, read: &Read<'_>, room: RoomNo, ancestor: EventNo, event: EventNo) -> Result<bool, Error> {
         let graph = self.graph(read, room);
-        let (ancestor, event) = match *graph.places(&[ancestor, event])? {
-            [ancestor, event] => (ancestor, event),
-            _ => return Err(Error::NotIndexed(ancestor)),
-        };
+        let [ancestor, event] = *graph.places(&[ancestor, event])? else { return Err(Error::NotIndexed(ancestor)) };
         let mut reach = Reach::default();
         reach.add_before(&graph, &[event])?;
         reach.close(&graph, |reach| reach.contains(ancestor))?;

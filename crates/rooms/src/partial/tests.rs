@@ -85,7 +85,7 @@ async fn a_room_can_be_used_before_its_members_are_known_and_is_whole_afterwards
     // Both sides speak, also members of whom the guest has never heard.
     let own = guest.rooms.append(&scene.room, text(bob, "hello")).await.expect("sent").event_id;
     let theirs = host.rooms.append(&scene.room, text(&host.users[7], "welcome")).await.expect("sent").event_id;
-    assert!(matches!(scene.pass(&[theirs.clone()]).await.as_slice(), [Outcome::Accepted(_)]));
+    assert!(matches!(scene.pass(std::slice::from_ref(&theirs)).await.as_slice(), [Outcome::Accepted(_)]));
     let topic = host.rooms.append(&scene.room, state(alice, "m.room.topic", "", &json!({ "topic": "t" }))).await;
     assert!(matches!(scene.pass(&[topic.expect("set").event_id]).await.as_slice(), [Outcome::Accepted(_)]));
 
@@ -141,7 +141,7 @@ async fn a_completion_that_was_interrupted_is_taken_up_again() {
     assert!(scene.is_partial().await);
     let waiting = guest.rooms.partial_rooms().await.expect("rooms");
     assert_eq!(waiting.len(), 1);
-    assert_eq!(waiting[0].1, [host.name.clone()]);
+    assert_eq!(waiting[0].1, std::slice::from_ref(&host.name));
     // Several at once do it once, while somebody speaks.
     let peers = Ask { servers: vec![host] };
     let bob = guest.users[0].clone();

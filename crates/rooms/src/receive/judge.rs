@@ -6,6 +6,8 @@
 //!
 //! <https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu>
 
+mod accept;
+
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
@@ -13,23 +15,22 @@ use std::{
 };
 
 use roost_matrix::{
-    auth::{self, Checker, Cited, Denied, StateView, power::PowerLevels},
+    auth::{self, Checker, Cited, Denied, StateView},
     event::Pdu,
-    ids::{EventId, OwnedEventId, UserId},
+    ids::{EventId, OwnedEventId},
     room_version::RoomIds,
 };
 use roost_store::{
-    EventNo, Membership, Read, StateKeyNo, UserNo, auth_chains,
+    EventNo, Read, auth_chains,
     events::{self, Origin, Place, Standing},
     missing_events,
     state_map::{self, Planner, Snapshot},
-    users_no,
 };
 
 use super::{Bundle, Incoming, Names, Outcome, ids_of};
 use crate::{
     Error, Room, Rooms, Stored,
-    head::{Built, Head, LineChange, MemberChange, Received, Redacts, States, is_dummy, membership_of, word_of},
+    head::{Built, Head, Received, States},
     reset::Reset,
     stored::OUTSIDE,
 };
@@ -77,6 +78,20 @@ enum After {
 const MAX_STEPS: usize = 1000;
 
 type Key = (String, String);
+
+/// An event of an event's `auth_events`, and whether it was rejected.
+type Citation = (EventNo, Pdu, bool);
+
+/// An event that was judged, on its way into the graph.
+struct Candidate<'p> {
+    no: EventNo,
+    pdu: &'p Pdu,
+    /// The state events that it cites.
+    auth: Vec<EventNo>,
+    was_outlier: bool,
+    /// Those of its `prev_events` that are not here.
+    missing: Vec<OwnedEventId>,
+}
 
 struct Judge<'a> {
     rooms: &'a Rooms,
@@ -208,7 +223,7 @@ impl Judge<'_> {
     }
 
     /// The events that one cites in `auth_events`; `None` when one of them is not known.
-    fn cited(&self, pdu: &Pdu) -> Result<Option<Vec<(EventNo, Pdu, bool)>>, Error> {
+    fn cited(&self, pdu: &Pdu) -> Result<Option<Vec<Citation>>, Error> {
         let mut cited = Vec::with_capacity(pdu.auth_events().len());
         for id in pdu.auth_events() {
             let Some(node) = self.nodes.get(id) else { return Ok(None) };
@@ -218,7 +233,7 @@ impl Judge<'_> {
     }
 
     /// Whether the event is allowed by what it cites: the rule on `auth_events`, and the rules on the state that they make.
-    fn check_cited(&mut self, pdu: &Pdu, cited: &[(EventNo, Pdu, bool)]) -> Result<Result<(), Denied>, Error> {
+    fn check_cited(&mut self, pdu: &Pdu, cited: &[Citation]) -> Result<Result<(), Denied>, Error> {
         let create = match self.create_id().and_then(|id| self.nodes.get(&id)) {
             Some(node) => Some((self.pdu(node.no)?, node.standing.is_rejected())),
             None => None,
@@ -245,24 +260,17 @@ impl Judge<'_> {
         let verdict = self.check_cited(pdu, &cited)?;
         let standing = if verdict.is_ok() { Standing::Outlier } else { Standing::RejectedOutlier };
         let no = self.take_number();
-        self.put_outlier(no, pdu, standing, cited, verdict.err());
+        self.put_outlier(no, pdu, standing, &cited, verdict.err());
         Ok(())
     }
 
-    fn put_outlier(
-        &mut self,
-        no: EventNo,
-        pdu: &Pdu,
-        standing: Standing,
-        cited: Vec<(EventNo, Pdu, bool)>,
-        denied: Option<Denied>,
-    ) {
+    fn put_outlier(&mut self, no: EventNo, pdu: &Pdu, standing: Standing, cited: &[Citation], denied: Option<Denied>) {
         let stored = self.stand(no, pdu, OUTSIDE, standing, None);
         self.nodes.insert(pdu.event_id().to_owned(), Node { no, standing, after: None });
         let origin = self.origin(denied.map(|denied| denied.to_string()));
         self.built.push(Built {
             stored,
-            auth: states_of(&cited),
+            auth: states_of(cited),
             states: None,
             line: Vec::new(),
             redacts: None,
@@ -297,7 +305,7 @@ impl Judge<'_> {
         if known.as_ref().is_some_and(|node| !node.standing.is_outlier()) {
             return Ok(Step::other(Outcome::Known));
         }
-        let is_outlier = known.is_some();
+        let was_outlier = known.is_some();
         let missing: Vec<_> = pdu
             .prev_events()
             .iter()
@@ -319,44 +327,39 @@ impl Judge<'_> {
             // It was rejected before, by the same auth events: it stays so.
             denied = Some(Denied::RejectedAuthEvent);
         }
-        if let Some(denied) = denied {
-            let no = self.number_of(known.as_ref());
-            let states = States { before: before.clone(), after: before, merges };
-            let reason = denied.to_string();
-            self.put_aside(no, pdu, Standing::Rejected, states, cited, &reason, is_outlier, missing);
-            return Ok(Step::other(Outcome::Rejected(reason)));
-        }
-        if let Some(gap) = self.bundle.fills {
-            let left = i64::try_from(self.bundle.events.len() - at).unwrap_or(i64::MAX);
-            let no = self.number_of(known.as_ref());
-            return self.fill(no, pdu, gap - left, before, merges, cited, is_outlier, missing);
-        }
         // 6. by the current state of the room.
-        let current = self.head.state.clone().filter(|state| state.no != before.no && !self.bundle.starts_over);
+        let current = self.head.state.clone().filter(|state| {
+            state.no != before.no && denied.is_none() && !self.bundle.starts_over && self.bundle.fills.is_none()
+        });
         let soft_failed = match current {
             Some(current) => self.check_at(pdu, &current, &cited)?.err(),
             None => None,
         };
         let key = self.names.keys.of(pdu)?;
-        if soft_failed.is_none() && self.meets_others(pdu, key.is_some()) && !self.is_committed(pdu, is_outlier) {
-            return Ok(self.commit_first(pdu, is_outlier, key.is_some(), cited));
+        let is_in = denied.is_none() && soft_failed.is_none() && self.bundle.fills.is_none();
+        if is_in && self.meets_others(pdu, key.is_some()) && !self.is_committed(pdu, was_outlier) {
+            return Ok(self.commit_first(pdu, was_outlier, key.is_some(), &cited));
         }
-        let no = self.number_of(known.as_ref());
+
+        let no = known.map_or_else(|| self.take_number(), |node| node.no);
+        let candidate = Candidate { no, pdu, auth: states_of(&cited), was_outlier, missing };
+        if let Some(denied) = denied {
+            let states = States { before: before.clone(), after: before, merges };
+            return Ok(self.put_aside(candidate, Standing::Rejected, states, denied.to_string()));
+        }
         let after = match key {
             Some(key) => self.planner.get_mut().apply(self.read, Some(&before), &[(key, Some(no))])?,
             None => before.clone(),
         };
         let states = States { before, after, merges };
-        if let Some(denied) = soft_failed {
-            let reason = denied.to_string();
-            self.put_aside(no, pdu, Standing::SoftFailed, states, cited, &reason, is_outlier, missing);
-            return Ok(Step::other(Outcome::SoftFailed(reason)));
+        match (soft_failed, self.bundle.fills) {
+            (Some(denied), _) => Ok(self.put_aside(candidate, Standing::SoftFailed, states, denied.to_string())),
+            (None, Some(gap)) => {
+                let left = i64::try_from(self.bundle.events.len() - at).unwrap_or(i64::MAX);
+                self.fill(candidate, gap - left, key, states)
+            }
+            (None, None) => self.accept(candidate, key, states),
         }
-        self.accept(no, pdu, key, states, cited, is_outlier, missing)
-    }
-
-    fn number_of(&mut self, known: Option<&Node>) -> EventNo {
-        known.map_or_else(|| self.take_number(), |node| node.no)
     }
 
     /// The state before an event, and whether it is not just what one other event left. `None` when something has to be committed
@@ -447,12 +450,7 @@ impl Judge<'_> {
 
     /// Whether a state allows the event. Where members are missing from the room's state, those that the event cites stand in for
     /// them.
-    fn check_at(
-        &mut self,
-        pdu: &Pdu,
-        state: &Snapshot,
-        cited: &[(EventNo, Pdu, bool)],
-    ) -> Result<Result<(), Denied>, Error> {
+    fn check_at(&mut self, pdu: &Pdu, state: &Snapshot, cited: &[Citation]) -> Result<Result<(), Denied>, Error> {
         let mut checker = std::mem::take(&mut self.checker);
         let stand_ins = if self.head.at.members.is_partial() { cited } else { &[] };
         let view = View { judge: self, state, stand_ins, error: RefCell::default() };
@@ -509,284 +507,12 @@ impl Judge<'_> {
     }
 
     /// Has what was built committed, and a state event with it as an outlier.
-    fn commit_first(&mut self, pdu: &Pdu, is_outlier: bool, is_state: bool, cited: Vec<(EventNo, Pdu, bool)>) -> Step {
+    fn commit_first(&mut self, pdu: &Pdu, is_outlier: bool, is_state: bool, cited: &[Citation]) -> Step {
         if is_state && !is_outlier {
             let no = self.take_number();
             self.put_outlier(no, pdu, Standing::Outlier, cited, None);
         }
         Step::Commit
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "all that there is to know about the event")]
-    fn put_aside(
-        &mut self,
-        no: EventNo,
-        pdu: &Pdu,
-        standing: Standing,
-        states: States,
-        cited: Vec<(EventNo, Pdu, bool)>,
-        reason: &str,
-        was_outlier: bool,
-        missing: Vec<OwnedEventId>,
-    ) {
-        let stored = self.stand(no, pdu, OUTSIDE, standing, None);
-        let after = Some(After::Loaded(states.after.clone()));
-        self.nodes.insert(pdu.event_id().to_owned(), Node { no, standing, after });
-        let origin = self.origin(Some(reason.to_owned()));
-        self.built.push(Built {
-            stored,
-            auth: states_of(&cited),
-            states: Some(states),
-            line: Vec::new(),
-            redacts: None,
-            transaction: None,
-            received: Some(Received { origin, was_outlier, missing, aside: true, fills: false, redacted_by: None }),
-        });
-    }
-
-    /// Puts an event into a gap of the history.
-    #[expect(clippy::too_many_arguments, reason = "all that there is to know about the event")]
-    fn fill(
-        &mut self,
-        no: EventNo,
-        pdu: &Pdu,
-        idx: i64,
-        before: Snapshot,
-        merges: bool,
-        cited: Vec<(EventNo, Pdu, bool)>,
-        was_outlier: bool,
-        missing: Vec<OwnedEventId>,
-    ) -> Result<Step, Error> {
-        let (mut after, mut replaces) = (before.clone(), None);
-        if let Some(key) = self.names.keys.of(pdu)? {
-            let planner = self.planner.get_mut();
-            replaces = planner.get_many(self.read, &before, &[key])?.pop().flatten();
-            after = planner.apply(self.read, Some(&before), &[(key, Some(no))])?;
-        }
-        let idx = if is_dummy(pdu) { OUTSIDE } else { idx };
-        let stored = self.stand(no, pdu, idx, Standing::Accepted, replaces);
-        let left = Some(After::Loaded(after.clone()));
-        self.nodes.insert(pdu.event_id().to_owned(), Node { no, standing: Standing::Accepted, after: left });
-        let redacts = self.redacts(pdu, &before)?;
-        let redacted_by = self.redacted_by(pdu)?;
-        let origin = self.origin(None);
-        self.built.push(Built {
-            stored,
-            auth: states_of(&cited),
-            states: Some(States { before, after, merges }),
-            line: Vec::new(),
-            redacts,
-            transaction: None,
-            received: Some(Received { origin, was_outlier, missing, aside: true, fills: true, redacted_by }),
-        });
-        Ok(Step::Verdict(Verdict::Accepted(self.built.len() - 1)))
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "all that there is to know about the event")]
-    fn accept(
-        &mut self,
-        no: EventNo,
-        pdu: &Pdu,
-        key: Option<StateKeyNo>,
-        states: States,
-        cited: Vec<(EventNo, Pdu, bool)>,
-        was_outlier: bool,
-        missing: Vec<OwnedEventId>,
-    ) -> Result<Step, Error> {
-        let replaces = match key {
-            Some(key) => self.planner.get_mut().get_many(self.read, &states.before, &[key])?.pop().flatten(),
-            None => None,
-        };
-        let is_behind = self.cited.contains(pdu.event_id().as_str());
-        let mut tips = self.other_tips(pdu)?;
-        let old = self.head.state.clone().unwrap_or_else(|| self.planner.borrow().empty());
-        let aside = old.no != states.before.no && !(self.head.is_new() || self.bundle.starts_over);
-        let current = if tips.is_empty() && !is_behind {
-            states.after.clone()
-        } else {
-            let mut around = vec![old.clone()];
-            for (_, tip) in &tips {
-                around.extend(self.after_tip(tip.event_id())?);
-            }
-            // The state now stands first so that the result is most like it, but it is no part of the resolution itself.
-            let mut parts: Vec<Snapshot> = around.drain(1..).collect();
-            if !is_behind {
-                parts.push(states.after.clone());
-            }
-            if parts.is_empty() { old.clone() } else { self.merge_current(&old, parts)? }
-        };
-        if !is_behind {
-            tips.push((no, pdu.clone()));
-        }
-        self.head.set_tips(tips);
-        let idx = if is_dummy(pdu) { OUTSIDE } else { self.next_place(!missing.is_empty()) };
-        self.head.at.idx = self.head.at.idx.max(idx);
-        let stored = self.stand(no, pdu, idx, Standing::Accepted, replaces);
-        let after = Some(After::Loaded(states.after.clone()));
-        self.nodes.insert(pdu.event_id().to_owned(), Node { no, standing: Standing::Accepted, after });
-        let begins = self.head.is_new() || self.bundle.starts_over;
-        let mut line = self.line(&old, &current)?;
-        for change in &mut line {
-            change.from_before = begins && change.event != Some(no);
-            self.head.forget(&change.kind, &change.state_key);
-        }
-        self.head.state = Some(current);
-        let redacts = self.redacts(pdu, &states.before)?;
-        if let Some(Redacts::Known(target)) = &redacts
-            && let Some(key) = self.pdu(*target)?.state_key()
-        {
-            let kind = self.pdu(*target)?.kind().to_owned();
-            self.head.forget(&kind, key);
-        }
-        let redacted_by = self.redacted_by(pdu)?;
-        let origin = self.origin(None);
-        self.built.push(Built {
-            stored,
-            auth: states_of(&cited),
-            states: Some(states),
-            line,
-            redacts,
-            transaction: None,
-            received: Some(Received { origin, was_outlier, missing, aside, fills: false, redacted_by }),
-        });
-        Ok(Step::Verdict(Verdict::Accepted(self.built.len() - 1)))
-    }
-
-    /// Where history is missing before an event, there is room left for it.
-    fn next_place(&self, after_a_gap: bool) -> i64 {
-        const ROOM: i64 = 1 << 32;
-        let last = self.head.at.idx;
-        if after_a_gap && last > 0 { (last / ROOM + 1) * ROOM } else { last + 1 }
-    }
-
-    fn after_tip(&mut self, id: &EventId) -> Result<Option<Snapshot>, Error> {
-        if !self.nodes.contains_key(id) {
-            for (id, _, no, place) in events::places(self.read, &[id.as_str()])? {
-                if let Ok(id) = EventId::parse(id) {
-                    self.nodes.insert(id, Node::stored(no, &place));
-                }
-            }
-        }
-        self.after(id)
-    }
-
-    /// Resolves what the tips leave. Where they leave nothing but what was resolved before, it is not resolved again.
-    fn merge_current(&mut self, old: &Snapshot, parts: Vec<Snapshot>) -> Result<Snapshot, Error> {
-        let before: Vec<_> = {
-            let ids: Vec<OwnedEventId> = self.head.tips().map(|(_, pdu)| pdu.event_id().to_owned()).collect();
-            let mut before = Vec::with_capacity(ids.len());
-            for id in ids {
-                before.extend(self.after_tip(&id)?.map(|state| state.no));
-            }
-            before
-        };
-        let same: HashSet<_> = parts.iter().map(|state| state.no).collect();
-        if same == before.into_iter().collect::<HashSet<_>>() {
-            return Ok(old.clone());
-        }
-        self.merge(&parts)
-    }
-
-    /// What changes from one current state to the next.
-    fn line(&mut self, old: &Snapshot, new: &Snapshot) -> Result<Vec<LineChange>, Error> {
-        let changed = self.planner.get_mut().diff(self.read, old, new)?;
-        let mut names = HashMap::with_capacity(changed.len());
-        let numbers: Vec<_> = changed.iter().map(|change| change.key).collect();
-        for piece in numbers.chunks(1000) {
-            for (no, kind, state_key) in state_map::key_names(self.read, piece)? {
-                names.insert(no, (kind, state_key));
-            }
-        }
-        let events: Vec<_> = changed
-            .iter()
-            .flat_map(|change| [change.left, change.right])
-            .flatten()
-            .filter(|no| !self.new.contains_key(no))
-            .collect();
-        let stored = self.rooms.stored_map(self.read, self.room, &events)?;
-        let find = |no: EventNo| self.new.get(&no).or_else(|| stored.get(&no)).cloned();
-        let mut line = Vec::with_capacity(changed.len());
-        for change in changed {
-            let (kind, state_key) = names
-                .remove(&change.key)
-                .ok_or_else(|| Error::Damaged(format!("state key {} has no name", change.key)))?;
-            let (before, after) = (change.left.and_then(find), change.right.and_then(find));
-            let member = if kind == "m.room.member" {
-                let of = |stored: &Option<Arc<Stored>>| stored.as_ref().and_then(|stored| membership_of(&stored.pdu));
-                let (was, is) = (of(&before), of(&after));
-                self.head.count(was, is);
-                self.member(&state_key, after.as_deref(), was, is)?
-            } else {
-                None
-            };
-            let word = after.as_ref().and_then(|stored| word_of(&stored.pdu));
-            line.push(LineChange { kind, state_key, event: change.right, word, member, from_before: false });
-        }
-        Ok(line)
-    }
-
-    fn member(
-        &self,
-        state_key: &str,
-        event: Option<&Stored>,
-        was: Option<Membership>,
-        is: Option<Membership>,
-    ) -> Result<Option<MemberChange>, Error> {
-        let Ok(user) = UserId::parse(state_key) else { return Ok(None) };
-        let Some(no) = self.user(&user)? else { return Ok(None) };
-        let sender = match event {
-            Some(event) => self.user(event.pdu.sender())?.unwrap_or(no),
-            None => no,
-        };
-        // Who is nothing to the room any more is like one who has left.
-        let membership = is.unwrap_or(Membership::Leave);
-        Ok(Some(MemberChange { user: no, membership, sender, changes: was != Some(membership) }))
-    }
-
-    fn user(&self, user: &UserId) -> Result<Option<UserNo>, Error> {
-        match self.names.users.get(user) {
-            Some(no) => Ok(Some(*no)),
-            None => Ok(users_no::find(self.read, user)?),
-        }
-    }
-
-    /// What a redaction that was accepted redacts.
-    fn redacts(&mut self, pdu: &Pdu, state: &Snapshot) -> Result<Option<Redacts>, Error> {
-        let Some(id) = pdu.redacts().filter(|_| pdu.state_key().is_none()) else { return Ok(None) };
-        let Some(node) = self.nodes.get(id) else { return Ok(Some(Redacts::Awaited(id.to_owned()))) };
-        let target = self.pdu(node.no)?;
-        let no = node.no;
-        Ok(self.may_redact(pdu, &target, state)?.then_some(Redacts::Known(no)))
-    }
-
-    /// The redaction that came before this event, if there is one that counts.
-    fn redacted_by(&mut self, pdu: &Pdu) -> Result<Option<EventNo>, Error> {
-        let waiting = self.awaited.get(pdu.event_id().as_str()).cloned().unwrap_or_default();
-        for no in waiting {
-            let redaction = self.pdu(no)?;
-            let places = events::places(self.read, &[redaction.event_id().as_str()])?;
-            let Some(before) = places.first().and_then(|(_, _, _, place)| place.before) else { continue };
-            let Some(state) = self.rooms.0.states.snapshot(self.read, self.room.no, before)? else { continue };
-            if self.may_redact(&redaction, pdu, &state)? {
-                return Ok(Some(no));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Whether a redaction takes effect. From room version 3 on the authorisation rules leave that to the receiver.
-    /// <https://spec.matrix.org/v1.19/rooms/v3/#handling-redactions>
-    fn may_redact(&mut self, redaction: &Pdu, target: &Pdu, state: &Snapshot) -> Result<bool, Error> {
-        if self.room.rules.auth.redaction_rule || redaction.sender().server_name() == target.sender().server_name() {
-            return Ok(true);
-        }
-        let view = View { judge: self, state, stand_ins: &[], error: RefCell::default() };
-        let power = PowerLevels::of(&view);
-        let allowed = power.for_user(redaction.sender()) >= power.redact();
-        match view.error.take() {
-            Some(error) => Err(error),
-            None => Ok(allowed),
-        }
     }
 
     /// Some keys of a state, kept for the next who asks.
@@ -824,7 +550,7 @@ impl Judge<'_> {
 }
 
 /// Those of the cited events that are state events: what else is cited makes an event rejected, and is in no auth chain.
-fn states_of(cited: &[(EventNo, Pdu, bool)]) -> Vec<EventNo> {
+fn states_of(cited: &[Citation]) -> Vec<EventNo> {
     cited.iter().filter(|(_, pdu, _)| pdu.state_key().is_some()).map(|(no, _, _)| *no).collect()
 }
 
@@ -846,7 +572,7 @@ struct View<'a, 'b> {
     judge: &'a Judge<'b>,
     state: &'a Snapshot,
     /// Member events that count where the state has none.
-    stand_ins: &'a [(EventNo, Pdu, bool)],
+    stand_ins: &'a [Citation],
     error: RefCell<Option<Error>>,
 }
 

@@ -7,7 +7,7 @@ use roost_matrix::{event::Pdu, ids::OwnedEventId};
 /// Each event after those among them that it cites; between those that say nothing about each other the lower depth first, then the
 /// earlier time, then the lesser id. Events in a circle, which only the event ids of room versions 1 and 2 allow, are left out, and so are those
 /// that build on them.
-pub(crate) fn by(events: Vec<Pdu>, cited: impl Fn(&Pdu) -> &[OwnedEventId]) -> Vec<Pdu> {
+pub(crate) fn by(events: &[Pdu], cited: impl Fn(&Pdu) -> &[OwnedEventId]) -> Vec<Pdu> {
     let at: HashMap<OwnedEventId, usize> =
         events.iter().enumerate().map(|(at, pdu)| (pdu.event_id().to_owned(), at)).collect();
     let mut waiting_for = vec![0_usize; events.len()];

@@ -333,7 +333,7 @@ impl Simulation {
                 Err(error) => panic!("{error}"),
             };
             for to in 1..3 {
-                self.deliver(to, 0, &[id.clone()], true).await;
+                self.deliver(to, 0, std::slice::from_ref(&id), true).await;
             }
             if round == 3 {
                 return id;

@@ -179,7 +179,7 @@ impl<'a, 'g, A: FnMut(&[(EventNo, StateKeyNo)]) -> Agreed> Search<'a, 'g, A> {
     /// Adds what cites the chains' events. Whether there was more than a page.
     fn look_at_citing(&mut self, batch: &BTreeMap<u32, u16>, page: u16) -> Result<bool, Error> {
         let mut stretches = Vec::new();
-        for (chain, _) in batch {
+        for chain in batch.keys() {
             let Some(first) = self.needs(*chain) else { continue };
             let high = self.lines.get(chain).map_or(0, |line| line.cited);
             if high >= first {

@@ -90,13 +90,13 @@ async fn an_event_that_the_room_has_moved_on_from_is_soft_failed_and_not_shown()
     // The guest's user is banned before what they said meanwhile arrives.
     let late = scene.say(guest, "late").await;
     let ban = scene.change(host, "m.room.member", bob.as_str(), json!({ "membership": "ban" })).await;
-    let became = scene.pass(guest, host, &[late.clone()], true).await;
+    let became = scene.pass(guest, host, std::slice::from_ref(&late), true).await;
     assert!(matches!(became.as_slice(), [Outcome::SoftFailed(_)]), "{became:?}");
     let alice = &host.users[0];
     assert!(!scene.pages(host, alice, 50, &super::super::Nobody).await.contains(&"late".to_owned()));
     assert!(host.rooms.event(&scene.room, &late, alice, None).await.is_err());
     let tips = host.rooms.tip_ids(&host.room(&scene.room).await).await.expect("tips");
-    assert_eq!(tips, [ban.clone()], "a soft-failed event is no forward extremity");
+    assert_eq!(tips, std::slice::from_ref(&ban), "a soft-failed event is no forward extremity");
     // The guest learns of the ban, and follows it with nothing of its own: both agree.
     let became = scene.pass(host, guest, &[ban], true).await;
     assert!(matches!(became.as_slice(), [Outcome::Accepted(_)]), "{became:?}");
@@ -173,7 +173,7 @@ async fn events_that_arrive_in_any_order_are_put_in_theirs() {
     }
     // The last alone can not be judged while nobody has what comes before it.
     let last = ids.last().cloned().expect("events");
-    assert_eq!(scene.pass(host, guest, &[last.clone()], false).await, [Outcome::Missing]);
+    assert_eq!(scene.pass(host, guest, std::slice::from_ref(&last), false).await, [Outcome::Missing]);
     // With somebody to ask, the events between come with it.
     assert!(matches!(scene.pass(host, guest, &[last], true).await.as_slice(), [Outcome::Accepted(_)]));
     let bob = guest.users[0].clone();
@@ -257,6 +257,30 @@ async fn history_that_is_filled_in_is_shown_to_those_who_could_have_seen_it() {
     }
 }
 
+/// Somebody who tells of the state before one event, and not of what lies between.
+struct Silent<'a>(Ask<'a>, OwnedEventId);
+impl Peers for Silent<'_> {
+    fn events<'a>(&'a self, room: &'a Room, ids: &'a [OwnedEventId]) -> BoxFuture<'a, Vec<Pdu>> {
+        self.0.events(room, ids)
+    }
+    fn missing_events<'a>(
+        &'a self,
+        _: &'a Room,
+        _: &'a [OwnedEventId],
+        _: &'a [OwnedEventId],
+        _: usize,
+    ) -> BoxFuture<'a, Vec<Pdu>> {
+        async { Vec::new() }.boxed()
+    }
+    fn state_ids<'a>(&'a self, room: &'a Room, event: &'a EventId) -> BoxFuture<'a, Option<StateIds>> {
+        assert_eq!(*event, *self.1);
+        self.0.state_ids(room, event)
+    }
+    fn backfill<'a>(&'a self, room: &'a Room, from: &'a [OwnedEventId], limit: usize) -> BoxFuture<'a, Vec<Pdu>> {
+        self.0.backfill(room, from, limit)
+    }
+}
+
 #[tokio::test]
 async fn a_redaction_that_comes_first_hides_its_target_when_that_comes() {
     let scene = Scene::start(RoomVersion::V11, 0).await;
@@ -268,29 +292,7 @@ async fn a_redaction_that_comes_first_hides_its_target_when_that_comes() {
     let redaction = host.rooms.append(&scene.room, redaction).await.expect("redacted").event_id;
     // The redaction alone: the guest knows only that something was redacted.
     let at_host = host.room(&scene.room).await;
-    let sent = host.rooms.pdus(&at_host, &[redaction.clone()]).await.expect("events");
-    struct Silent<'a>(Ask<'a>, OwnedEventId);
-    impl Peers for Silent<'_> {
-        fn events<'a>(&'a self, room: &'a Room, ids: &'a [OwnedEventId]) -> BoxFuture<'a, Vec<Pdu>> {
-            self.0.events(room, ids)
-        }
-        fn missing_events<'a>(
-            &'a self,
-            _: &'a Room,
-            _: &'a [OwnedEventId],
-            _: &'a [OwnedEventId],
-            _: usize,
-        ) -> BoxFuture<'a, Vec<Pdu>> {
-            async { Vec::new() }.boxed()
-        }
-        fn state_ids<'a>(&'a self, room: &'a Room, event: &'a EventId) -> BoxFuture<'a, Option<StateIds>> {
-            assert_eq!(*event, *self.1);
-            self.0.state_ids(room, event)
-        }
-        fn backfill<'a>(&'a self, room: &'a Room, from: &'a [OwnedEventId], limit: usize) -> BoxFuture<'a, Vec<Pdu>> {
-            self.0.backfill(room, from, limit)
-        }
-    }
+    let sent = host.rooms.pdus(&at_host, std::slice::from_ref(&redaction)).await.expect("events");
     let peers = Silent(Ask { servers: vec![host] }, redaction.clone());
     let at_guest = guest.room(&scene.room).await;
     let became = guest.rooms.receive(&at_guest, &host.name, sent, &peers).await.expect("received");
@@ -313,7 +315,7 @@ async fn events_of_another_room_or_of_nobody_build_nothing() {
     // An event of another room is not taken in, whatever it is sent for.
     let foreign = other.say(&other.host, "elsewhere").await;
     let theirs = other.host.room(&other.room).await;
-    let sent = other.host.rooms.pdus(&theirs, &[foreign.clone()]).await.expect("events");
+    let sent = other.host.rooms.pdus(&theirs, std::slice::from_ref(&foreign)).await.expect("events");
     let at_host = host.room(&scene.room).await;
     let became = host.rooms.receive(&at_host, &guest.name, sent, &super::super::Nobody).await.expect("received");
     assert_eq!(became, [(foreign, Outcome::Missing)]);
