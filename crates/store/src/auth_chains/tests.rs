@@ -117,7 +117,7 @@ impl Citations for Model {
     }
 
     fn cited_by(&self, event: usize) -> Result<Vec<usize>, Error> {
-        Ok((event..self.len()).filter(|other| self.cited[*other].contains(&event)).collect())
+        Ok(self.citing[event].clone())
     }
 
     fn rank(&self, event: usize) -> Result<u64, Error> {
@@ -140,7 +140,7 @@ fn compare(read: &Read<'_>, chains: &AuthChains, model: &Model, room: RoomNo, dr
     let nos = |events: &[usize]| -> Vec<EventNo> { events.iter().map(|event| model.no(*event)).collect() };
 
     let common = some(draw, 20);
-    let own: Vec<Vec<usize>> = (0..1 + draw.below(4)).map(|_| some(draw, 8)).collect();
+    let own: Vec<Vec<usize>> = (0..=draw.below(4)).map(|_| some(draw, 8)).collect();
     let sets: Vec<Vec<usize>> = own.iter().map(|own| [own.as_slice(), &common].concat()).collect();
     let expected = model.nos(model.difference(&sets));
     let listed = |found: Vec<EventNo>| {

@@ -1,7 +1,7 @@
 //! How many statements an answer takes.
 
 use super::*;
-use crate::{Database, Durability, Row, sqlite::Sqlite};
+use crate::{Database, Durability, Row, Value, sqlite::Sqlite};
 
 /// Counts statements and rows.
 struct Counting {
@@ -37,7 +37,7 @@ impl Session for Counting {
 fn forked(members: usize) -> Model {
     let mut events: Vec<(i64, Vec<usize>)> = vec![(1, vec![]), (10, vec![0]), (2, vec![0, 1]), (3, vec![0, 1, 2])];
     for member in 1..members {
-        events.push((10 + member as i64, vec![0, 2, 3]));
+        events.push((10 + i64::try_from(member).unwrap(), vec![0, 2, 3]));
     }
     let end = events.len();
     events.push((2, vec![0, 1, 2]));
