@@ -10,7 +10,8 @@ use super::place::{Place, Stretch, each_of, of_each};
 use crate::{Error, EventNo, Generation, Read, RoomNo, StateKeyNo, params, statements};
 
 statements! {
-    PLACES = "SELECT event_no, place, state_key_no FROM auth_places WHERE room_no = $1 AND event_no IN ints($2)";
+    // Not by room as well: SQLite would then go through the whole room.
+    PLACES = "SELECT event_no, place, state_key_no, room_no FROM auth_places WHERE event_no IN ints($1)";
     LINKS = of_each!("CAST(origin AS TEXT) || ' ' || CAST(target AS TEXT)", "auth_links", "origin",);
 }
 
@@ -130,10 +131,12 @@ impl<'a> Graph<'a> {
             }
         }
         for batch in missing.chunks(BATCH) {
-            self.read.each(PLACES, params![self.room, batch], |row| {
+            self.read.each(PLACES, params![batch], |row| {
                 let (event, placed) = (row.get(0)?, (row.get(1)?, row.get(2)?));
-                self.cache.places.insert((self.generation, self.room, event), placed);
-                found.insert(event, placed);
+                if row.get::<RoomNo>(3)? == self.room {
+                    self.cache.places.insert((self.generation, self.room, event), placed);
+                    found.insert(event, placed);
+                }
                 Ok(true)
             })?;
         }
