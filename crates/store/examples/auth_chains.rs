@@ -114,16 +114,16 @@ fn room() -> (Events, [Vec<usize>; 2]) {
             add(&mut state, key, &[CREATE, POWER, RULES, key]);
             keys.push(key);
         }
-        keys.iter().for_each(|key| {
-            let _ = agreed.remove(key);
-        });
+        agreed.retain(|key, _| !keys.contains(key));
         (keys, state)
     });
     let keys: BTreeSet<i64> = sides.iter().flat_map(|(keys, _)| keys).copied().collect();
     let own = sides.map(|(_, state)| keys.iter().filter_map(|key| state.get(key).copied()).collect());
     let mut citing = vec![Vec::new(); cited.len()];
     for (event, (_, cited)) in cited.iter().enumerate() {
-        cited.iter().for_each(|cited| citing[*cited].push(event));
+        for cited in cited {
+            citing[*cited].push(event);
+        }
     }
     (Events { cited, citing, agreed: agreed.into_values().collect() }, own)
 }

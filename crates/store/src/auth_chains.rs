@@ -29,7 +29,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{Error, EventNo, Read, RoomNo, StateKeyNo, Store, Tx, Value, params, statements};
+use crate::{Error, EventNo, Read, RoomNo, StateKeyNo, Store, Tx, params, statements};
 
 pub(crate) mod agreed;
 pub(crate) mod check;
@@ -42,11 +42,11 @@ pub use check::{Entry, Fault, check, each};
 pub use place::Place;
 pub use plan::{New, Plan};
 
-use place::{Stretch, within};
+use place::{Stretch, each_of, of_each};
 use reach::{BATCH, Cache, Graph, Reach};
 
 statements! {
-    EVENTS = concat!("SELECT n.place, n.event_no FROM ints($2) CROSS JOIN auth_places n WHERE n.room_no = $1 AND ", within!("n.place"));
+    EVENTS = of_each!("CAST(place AS TEXT) || ' ' || CAST(event_no AS TEXT) || ' ' || CAST(state_key_no AS TEXT)", "auth_places", "place",);
     REMOVE_PLACES = "DELETE FROM auth_places WHERE room_no = $1";
     REMOVE_LINKS = "DELETE FROM auth_links WHERE room_no = $1";
 }
@@ -147,7 +147,7 @@ impl AuthChains {
             stretch.low = stretch.low.max(upto.saturating_add(1));
             upto < stretch.high
         });
-        Ok(events(&graph, &stretches)?.into_iter().map(|(_, event)| event).collect())
+        Ok(events(&graph, &stretches)?.into_iter().map(|(_, event, _)| event).collect())
     }
 
     /// The *conflicted state subgraph* of some conflicting events: all that lies on paths from one to another, the ends included.
@@ -192,7 +192,7 @@ impl AuthChains {
                 break;
             }
         }
-        let events = events(&graph, &stretches)?.into_iter().map(|(_, event)| event).collect();
+        let events = events(&graph, &stretches)?.into_iter().map(|(_, event, _)| event).collect();
         Ok(Piece { events, next })
     }
 
@@ -213,15 +213,11 @@ impl AuthChains {
     }
 }
 
-/// The events at some places, in the order of these.
-fn events(graph: &Graph<'_>, stretches: &[Stretch]) -> Result<Vec<(Place, EventNo)>, Error> {
+/// The events at some places with their state keys, in the order of the places.
+fn events(graph: &Graph<'_>, stretches: &[Stretch]) -> Result<Vec<(Place, EventNo, StateKeyNo)>, Error> {
     let mut found = Vec::with_capacity(stretches.iter().map(|stretch| stretch.len()).sum());
     for batch in stretches.chunks(BATCH) {
-        let packed = Value::ints(batch.iter().map(|stretch| stretch.packed()));
-        graph.read.each(EVENTS, &[graph.room.into(), packed], |row| {
-            found.push((row.get(0)?, row.get(1)?));
-            Ok(true)
-        })?;
+        each_of(graph.read, EVENTS, graph.room, batch, None, |row| found.push(row))?;
     }
     found.sort_unstable();
     Ok(found)

@@ -11,24 +11,23 @@ use std::{
 };
 
 use super::{
-    Agreed,
-    place::{Place, Stretch, within},
-    reach::{Graph, Reach},
+    Agreed, events,
+    place::{Place, Stretch, each_of, of_each},
+    reach::{BATCH, Graph, Reach},
 };
-use crate::{Error, EventNo, StateKeyNo, Value, params, statements};
+use crate::{Error, EventNo, StateKeyNo, params, statements};
 
 statements! {
     TIPS = "SELECT (SELECT n.place FROM auth_places n WHERE n.room_no = $1 AND n.place BETWEEN value AND value + 65535 ORDER BY n.place DESC LIMIT 1) FROM ints($2)";
-    EVENTS = concat!("SELECT n.place, n.event_no, n.state_key_no FROM ints($2) CROSS JOIN auth_places n WHERE n.room_no = $1 AND ", within!("n.place"));
-    CITING = concat!("SELECT l.target, l.origin FROM ints($2) CROSS JOIN auth_links l WHERE l.room_no = $1 AND ", within!("l.target"), " LIMIT $3");
+    CITING = of_each!("CAST(target AS TEXT) || ' ' || CAST(origin AS TEXT)", "auth_links", "target", "ORDER BY target DESC, origin DESC LIMIT $3");
     CITING_ONE = "SELECT target, origin FROM auth_links WHERE room_no = $1 AND (target, origin) < ($2, $3) AND target >= $4 ORDER BY target DESC, origin DESC LIMIT $5";
 }
 
-/// Rows of the first page, and of the largest: each is twice as large as the one before.
-const FIRST: u16 = 32;
+/// Rows of a chain that are looked at first, and at most. Each time it is twice as many, from half as many chains.
+const FIRST: u16 = 4;
 const MOST: u16 = 4096;
-/// Chains of the first statement.
-const WIDTH: usize = 32;
+/// Rows that are looked at together, at most.
+const ROWS: u16 = 1 << 14;
 
 /// A chain in which something may lead to an agreed event.
 #[derive(Default)]
@@ -78,8 +77,9 @@ impl<'a, 'g, A: FnMut(&[(EventNo, StateKeyNo)]) -> Agreed> Search<'a, 'g, A> {
 
     /// What agreed events go back to. Of the stretches it says all, of other places not.
     pub(super) fn run(mut self) -> Result<Reach, Error> {
-        let (mut page, mut width) = (FIRST, WIDTH);
+        let mut page = FIRST;
         loop {
+            let width = usize::from(ROWS / page);
             let mut batch = self.batch(width);
             if batch.is_empty() {
                 // What mattered no longer may matter again for the sake of something that was found later.
@@ -91,8 +91,7 @@ impl<'a, 'g, A: FnMut(&[(EventNo, StateKeyNo)]) -> Agreed> Search<'a, 'g, A> {
             }
             self.find_tips(batch.keys().copied())?;
             self.look_at_events(&batch, page)?;
-            let full = self.look_at_citing(&batch, page)?;
-            width = if full { (width / 8).max(1) } else { (width * 2).min(MOST.into()) };
+            self.look_at_citing(&batch, page)?;
             page = (page * 2).min(MOST);
         }
     }
@@ -149,88 +148,79 @@ impl<'a, 'g, A: FnMut(&[(EventNo, StateKeyNo)]) -> Agreed> Search<'a, 'g, A> {
 
     /// Looks for agreed ones among the events of chains, from their ends down.
     fn look_at_events(&mut self, batch: &BTreeMap<u32, u16>, page: u16) -> Result<(), Error> {
-        let each = (page / u16::try_from(batch.len()).unwrap_or(u16::MAX)).max(4);
         let mut stretches = Vec::new();
         for (chain, first) in batch {
             let Some(line) = self.lines.get_mut(chain) else { continue };
             let high = line.events.ok_or(Error::Inconsistent("an auth chain without events is cited"))?;
             if high >= *first {
-                let low = high.saturating_sub(each - 1).max(*first);
-                stretches.push(Stretch { chain: *chain, low, high }.packed());
+                let low = high.saturating_sub(page - 1).max(*first);
+                stretches.push(Stretch { chain: *chain, low, high });
                 line.events = Some(low - 1);
             }
         }
         if stretches.is_empty() {
             return Ok(());
         }
-        let (mut places, mut events) = (Vec::new(), Vec::new());
-        self.graph.read.each(EVENTS, params![self.graph.room, &stretches], |row| {
-            places.push(row.get::<Place>(0)?);
-            events.push((row.get(1)?, row.get(2)?));
-            Ok(true)
-        })?;
-        let agreed = (self.agreed)(&events)?;
+        let found = events(self.graph, &stretches)?;
+        let asked: Vec<_> = found.iter().map(|(_, event, key)| (*event, *key)).collect();
+        let agreed = (self.agreed)(&asked)?;
         let agreed: Vec<Place> =
-            places.into_iter().zip(agreed).filter(|(_, agreed)| *agreed).map(|(at, _)| at).collect();
+            found.into_iter().zip(agreed).filter(|(_, agreed)| *agreed).map(|((place, ..), _)| place).collect();
         self.common.add_before(self.graph, &agreed)?;
         self.common.close(self.graph, |_| false)
     }
 
-    /// Adds what cites the chains' events. Whether there was more than a page.
-    fn look_at_citing(&mut self, batch: &BTreeMap<u32, u16>, page: u16) -> Result<bool, Error> {
+    /// Adds what cites the chains' events, the last ones first.
+    fn look_at_citing(&mut self, batch: &BTreeMap<u32, u16>, page: u16) -> Result<(), Error> {
         let mut stretches = Vec::new();
         for chain in batch.keys() {
             let Some(first) = self.needs(*chain) else { continue };
-            let high = self.lines.get(chain).map_or(0, |line| line.cited);
-            if high >= first {
-                stretches.push(Stretch { chain: *chain, low: first, high });
+            let Some(line) = self.lines.get(chain) else { continue };
+            if line.cited < first {
+                continue;
+            }
+            let stretch = Stretch { chain: *chain, low: first, high: line.cited };
+            match line.amid {
+                Some(origin) => self.look_further(stretch, origin)?,
+                None => stretches.push(stretch),
             }
         }
-        if let [one] = *stretches {
-            return self.look_at_citing_one(one, page);
+        let mut found: BTreeMap<u32, Vec<(Place, Place)>> = BTreeMap::new();
+        for batch in stretches.chunks(BATCH) {
+            each_of(self.graph.read, CITING, self.graph.room, batch, Some(page.into()), |link: (Place, Place)| {
+                found.entry(link.0.chain).or_default().push(link);
+            })?;
         }
-        if stretches.is_empty() {
-            return Ok(false);
+        for stretch in stretches {
+            self.add_citing(stretch, found.remove(&stretch.chain).unwrap_or_default(), page);
         }
-        let packed = Value::ints(stretches.iter().map(|stretch| stretch.packed()));
-        let params = [self.graph.room.into(), packed, Value::Int(page.into())];
-        let found = self.graph.read.all(CITING, &params, |row| Ok((row.get::<Place>(0)?, row.get::<Place>(1)?)))?;
-        self.add_citing(&found);
-        let full = found.len() >= page.into();
-        if !full {
-            for stretch in stretches {
-                if let Some(line) = self.lines.get_mut(&stretch.chain) {
-                    (line.cited, line.amid) = (stretch.low - 1, None);
-                }
-            }
-        }
-        Ok(full)
+        Ok(())
     }
 
-    /// The same for one chain, the last events first.
-    fn look_at_citing_one(&mut self, stretch: Stretch, page: u16) -> Result<bool, Error> {
-        let Some(line) = self.lines.get_mut(&stretch.chain) else { return Ok(false) };
+    /// The same for one chain, an event of which is cited by more than a page.
+    fn look_further(&mut self, stretch: Stretch, origin: Place) -> Result<(), Error> {
         let high = Place { chain: stretch.chain, seq: stretch.high };
         let low = Place { seq: stretch.low, ..high };
-        let origin = line.amid.map_or(i64::MAX, Place::number);
-        let params = params![self.graph.room, high, origin, low, i64::from(page)];
-        let found = self.graph.read.all(CITING_ONE, params, |row| Ok((row.get::<Place>(0)?, row.get::<Place>(1)?)))?;
-        let full = found.len() >= page.into();
-        (line.cited, line.amid) = match found.last() {
-            Some((target, origin)) if full => (target.seq, Some(*origin)),
-            _ => (stretch.low - 1, None),
-        };
-        self.add_citing(&found);
-        Ok(full)
+        let params = params![self.graph.room, high, origin, low, i64::from(MOST)];
+        let found = self.graph.read.all(CITING_ONE, params, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        self.add_citing(stretch, found, MOST);
+        Ok(())
     }
 
-    fn add_citing(&mut self, found: &[(Place, Place)]) {
-        for (target, origin) in found {
+    fn add_citing(&mut self, stretch: Stretch, mut found: Vec<(Place, Place)>, page: u16) {
+        found.sort_unstable();
+        for (target, origin) in &found {
             let targets = self.lines.entry(origin.chain).or_default().citing.entry(origin.seq).or_default();
             if !targets.contains(target) {
                 targets.push(*target);
             }
             self.open.insert(origin.chain);
+        }
+        if let Some(line) = self.lines.get_mut(&stretch.chain) {
+            (line.cited, line.amid) = match found.first() {
+                Some((target, origin)) if found.len() >= page.into() => (target.seq, Some(*origin)),
+                _ => (stretch.low - 1, None),
+            };
         }
     }
 }

@@ -12,7 +12,6 @@ use crate::{Error, EventNo, Read, RoomNo, StateKeyNo, params, statements};
 statements! {
     PAGE = "SELECT place, event_no, state_key_no FROM auth_places WHERE room_no = $1 AND place > $2 ORDER BY place LIMIT $3";
     LINKS = "SELECT origin, target FROM auth_links WHERE room_no = $1 AND origin > $2 AND origin <= $3 ORDER BY origin, target";
-    STRAY = "SELECT l.origin FROM auth_links l WHERE l.room_no = $1 AND NOT EXISTS (SELECT 1 FROM auth_places n WHERE n.room_no = $1 AND n.place = l.origin) LIMIT 1";
 }
 
 /// Faults that are told at most.
@@ -60,36 +59,43 @@ pub enum Fault {
 
 /// Shows what the index has of a room, in the order of places, until `each` answers `false`.
 pub fn each(read: &Read<'_>, room: RoomNo, mut each: impl FnMut(&Entry) -> Result<bool, Error>) -> Result<(), Error> {
-    pages(read, room, |page| {
+    let page = |page: &[Entry]| {
         for entry in page {
             if !each(entry)? {
                 return Ok(false);
             }
         }
         Ok(true)
-    })
+    };
+    pages(read, room, page).map(drop)
 }
 
-fn pages(read: &Read<'_>, room: RoomNo, mut each: impl FnMut(&[Entry]) -> Result<bool, Error>) -> Result<(), Error> {
-    let mut after = Place::START;
+/// Shows page after page, and returns whence links go that belong to nothing that it has shown.
+fn pages(
+    read: &Read<'_>,
+    room: RoomNo,
+    mut each: impl FnMut(&[Entry]) -> Result<bool, Error>,
+) -> Result<Option<Place>, Error> {
+    let (mut after, mut stray) = (Place::START, None);
     loop {
         let entry = |row: &crate::Row<'_>| {
             Ok(Entry { place: row.get(0)?, event: row.get(1)?, key: row.get(2)?, links: Vec::new() })
         };
         let mut page = read.all(PAGE, params![room, after, BATCH as u64], entry)?;
-        let Some(last) = page.last().map(|entry| entry.place) else { return Ok(()) };
+        // After the last event there should be no more links.
+        let last = page.last().map_or(Place::END, |entry| entry.place);
         read.each(LINKS, params![room, after, last], |row| {
             let origin: Place = row.get(0)?;
-            if let Ok(at) = page.binary_search_by_key(&origin, |entry| entry.place)
-                && let Some(entry) = page.get_mut(at)
-            {
-                entry.links.push(row.get(1)?);
+            let at = page.binary_search_by_key(&origin, |entry| entry.place);
+            match at.ok().and_then(|at| page.get_mut(at)) {
+                Some(entry) => entry.links.push(row.get(1)?),
+                None => stray = Some(origin),
             }
             Ok(true)
         })?;
         after = last;
-        if !each(&page)? {
-            return Ok(());
+        if page.is_empty() || !each(&page)? {
+            return Ok(stray);
         }
     }
 }
@@ -105,11 +111,8 @@ pub fn check(
     mut edges: impl FnMut(&[EventNo]) -> Result<Vec<Option<Vec<EventNo>>>, Error>,
 ) -> Result<Vec<Fault>, Error> {
     let mut faults = Vec::new();
-    if let Some(place) = read.one(STRAY, params![room], |row| row.get(0))? {
-        faults.push(Fault::Stray(place));
-    }
     let mut before = Place::START;
-    pages(read, room, |page| {
+    let stray = pages(read, room, |page| {
         let events: Vec<EventNo> = page.iter().map(|entry| entry.event).collect();
         let cited = edges(&events)?;
         let graph = chains.graph(read, room);
@@ -150,5 +153,6 @@ pub fn check(
         faults.truncate(TOLD);
         Ok(faults.len() < TOLD)
     })?;
+    faults.extend(stray.map(Fault::Stray));
     Ok(faults)
 }

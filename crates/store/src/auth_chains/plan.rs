@@ -11,7 +11,7 @@ use crate::{Error, EventNo, Read, RoomNo, StateKeyNo, Tx, Value, params, stateme
 
 statements! {
     TAKEN = "SELECT place FROM auth_places WHERE room_no = $1 AND place IN ints($2)";
-    KNOWN = "SELECT event_no, place FROM auth_places WHERE room_no = $1 AND event_no IN ints($2)";
+    KNOWN = "SELECT event_no, place FROM auth_places WHERE event_no IN ints($1)";
     LAST = "SELECT place FROM auth_places WHERE room_no = $1 ORDER BY place DESC LIMIT 1";
     PLACE = "INSERT INTO auth_places (room_no, place, event_no, state_key_no) VALUES ($1, $2, $3, $4)";
     LINK = "INSERT INTO auth_links (room_no, target, origin) VALUES ($1, $2, $3)";
@@ -224,7 +224,7 @@ impl Plan {
         let upon: Vec<EventNo> = self.upon.keys().copied().collect();
         let (mut there, mut gone) = (0, false);
         for batch in upon.chunks(BATCH) {
-            tx.each(KNOWN, params![self.room, batch], |row| {
+            tx.each(KNOWN, params![batch], |row| {
                 there += 1;
                 gone |= self.upon.get(&row.get(0)?) != Some(&row.get(1)?);
                 Ok(true)
@@ -236,7 +236,7 @@ impl Plan {
         for batch in self.places.chunks(BATCH) {
             let places = Value::ints(batch.iter().map(|(_, place, _)| place.number()));
             let events = Value::ints(batch.iter().map(|(event, ..)| event.0));
-            if tx.exists(TAKEN, &[self.room.into(), places])? || tx.exists(KNOWN, &[self.room.into(), events])? {
+            if tx.exists(TAKEN, &[self.room.into(), places])? || tx.exists(KNOWN, &[events])? {
                 return Err(Error::Gone);
             }
         }

@@ -6,12 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use super::place::{Place, Stretch, within};
-use crate::{Error, EventNo, Generation, Read, RoomNo, StateKeyNo, Value, params, statements};
+use super::place::{Place, Stretch, each_of, of_each};
+use crate::{Error, EventNo, Generation, Read, RoomNo, StateKeyNo, params, statements};
 
 statements! {
-    PLACES = "SELECT event_no, place, state_key_no FROM auth_places WHERE room_no = $1 AND event_no IN ints($2)";
-    LINKS = concat!("SELECT l.origin, l.target FROM ints($2) CROSS JOIN auth_links l WHERE l.room_no = $1 AND ", within!("l.origin"));
+    // Not by room as well: SQLite would then go through the whole room.
+    PLACES = "SELECT event_no, place, state_key_no, room_no FROM auth_places WHERE event_no IN ints($1)";
+    LINKS = of_each!("CAST(origin AS TEXT) || ' ' || CAST(target AS TEXT)", "auth_links", "origin",);
 }
 
 /// Events or chains that are asked about at once.
@@ -130,10 +131,12 @@ impl<'a> Graph<'a> {
             }
         }
         for batch in missing.chunks(BATCH) {
-            self.read.each(PLACES, params![self.room, batch], |row| {
+            self.read.each(PLACES, params![batch], |row| {
                 let (event, placed) = (row.get(0)?, (row.get(1)?, row.get(2)?));
-                self.cache.places.insert((self.generation, self.room, event), placed);
-                found.insert(event, placed);
+                if row.get::<RoomNo>(3)? == self.room {
+                    self.cache.places.insert((self.generation, self.room, event), placed);
+                    found.insert(event, placed);
+                }
                 Ok(true)
             })?;
         }
@@ -175,11 +178,8 @@ impl<'a> Graph<'a> {
         });
         let mut new: HashMap<u32, Vec<(u16, Place)>> = HashMap::new();
         for batch in stretches.chunks(BATCH) {
-            let packed = Value::ints(batch.iter().map(|stretch| stretch.packed()));
-            self.read.each(LINKS, &[self.room.into(), packed], |row| {
-                let (origin, target): (Place, Place) = (row.get(0)?, row.get(1)?);
+            each_of(self.read, LINKS, self.room, batch, None, |(origin, target): (Place, Place)| {
                 new.entry(origin.chain).or_default().push((origin.seq, target));
-                Ok(true)
             })?;
         }
         for (chain, upto) in ends {

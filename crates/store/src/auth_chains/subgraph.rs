@@ -71,7 +71,8 @@ pub(super) fn subgraph(graph: &Graph<'_>, set: &[EventNo]) -> Result<Vec<EventNo
         let high = below.upto(*chain);
         (*low <= high).then_some(Stretch { chain: *chain, low: *low, high })
     });
-    let mut found = events(graph, &between.collect::<Vec<_>>())?;
+    let between = events(graph, &between.collect::<Vec<_>>())?;
+    let mut found: Vec<(Place, EventNo)> = between.into_iter().map(|(place, event, _)| (place, event)).collect();
     // Of the events themselves those that have another one above or beneath.
     let is_above = |end: &Place| above.first.get(&end.chain).is_some_and(|first| *first <= end.seq);
     let ends = places.into_iter().zip(set.iter().copied());

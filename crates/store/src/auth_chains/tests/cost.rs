@@ -1,7 +1,7 @@
 //! How many statements an answer takes.
 
 use super::*;
-use crate::{Database, Durability, Row, sqlite::Sqlite};
+use crate::{Database, Durability, Row, Value, sqlite::Sqlite};
 
 /// Counts statements and rows.
 struct Counting {
@@ -37,7 +37,7 @@ impl Session for Counting {
 fn forked(members: usize) -> Model {
     let mut events: Vec<(i64, Vec<usize>)> = vec![(1, vec![]), (10, vec![0]), (2, vec![0, 1]), (3, vec![0, 1, 2])];
     for member in 1..members {
-        events.push((10 + member as i64, vec![0, 2, 3]));
+        events.push((10 + i64::try_from(member).unwrap(), vec![0, 2, 3]));
     }
     let end = events.len();
     events.push((2, vec![0, 1, 2]));
@@ -80,6 +80,29 @@ async fn a_difference_costs_what_the_conflict_is_and_not_what_the_room_is() {
     }
     assert!(costs[1].0 <= 30, "{costs:?}");
     assert!(costs[1].1 <= costs[0].1.max(100) * 3, "{costs:?}");
+}
+
+#[tokio::test]
+async fn no_statement_goes_through_a_room_on_sqlite() {
+    let store = TestStore::sqlite().await;
+    let Database::Sqlite(path) = &store.scratch.options.database else { unreachable!() };
+    let session = Sqlite::writer(path, Durability::Process).unwrap();
+    let modules = crate::statements::ALL.iter().filter(|(module, _)| module.starts_with("auth_chains"));
+    let mut seen = 0;
+    for (name, text) in modules.flat_map(|(_, statements)| *statements).filter(|(name, _)| !name.starts_with("REMOVE"))
+    {
+        let text = format!("EXPLAIN QUERY PLAN {}", crate::sql::statement(crate::sql::Dialect::Sqlite, text));
+        let mut statement = session.connection().prepare(&text).unwrap();
+        let params = vec![0; statement.parameter_count()];
+        let steps = statement.query_map(rusqlite::params_from_iter(params), |row| row.get::<_, String>(3)).unwrap();
+        for step in steps.map(Result::unwrap) {
+            // The last place of a room, and nothing else, is found by the room alone.
+            let alone = step.ends_with("(room_no=?)") && name != &"LAST";
+            assert!(!alone && !step.starts_with("SCAN auth_"), "{name}: {step}");
+            seen += usize::from(step.starts_with("SEARCH"));
+        }
+    }
+    assert!(seen >= 10, "{seen}");
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ impl Draw {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % end as u64) as usize
+        usize::try_from((mixed ^ (mixed >> 31)) % end as u64).unwrap()
     }
 
     pub(super) fn one_in(&mut self, count: usize) -> bool {
@@ -53,12 +53,17 @@ impl Draw {
 pub(super) struct Model {
     pub(super) keys: Vec<i64>,
     pub(super) cited: Vec<Vec<usize>>,
+    pub(super) citing: Vec<Vec<usize>>,
     /// Auth chains, as sets of bits.
     chains: Vec<Vec<u64>>,
     /// Turns numbers of events into another order.
     turn: usize,
     /// All numbers are greater.
     start: i64,
+}
+
+fn number(small: usize) -> i64 {
+    i64::try_from(small).unwrap()
 }
 
 const CREATE: i64 = 1;
@@ -68,7 +73,8 @@ const RULES: i64 = 3;
 impl Model {
     pub(super) fn make(recipe: Recipe) -> Self {
         let mut draw = Draw(recipe.seed);
-        let mut model = Self { keys: vec![CREATE], cited: vec![vec![]], chains: Vec::new(), turn: 1, start: 0 };
+        let mut model =
+            Self { keys: vec![CREATE], cited: vec![vec![]], citing: Vec::new(), chains: Vec::new(), turn: 1, start: 0 };
         let size = recipe.size;
         match recipe.shape {
             Shape::Room => model.room(&mut draw, size),
@@ -76,10 +82,10 @@ impl Model {
             Shape::Deep => model.fill(&mut draw, size, |draw, at| vec![at - 1, draw.below(at), draw.below(at)]),
             Shape::Wide => model.fill(&mut draw, size, |draw, at| {
                 let first = if draw.one_in(20) { at } else { at.min(6) };
-                (0..1 + draw.below(3)).map(|_| draw.below(first)).collect()
+                (0..=draw.below(3)).map(|_| draw.below(first)).collect()
             }),
             Shape::Forks => model.fill(&mut draw, size, |draw, at| {
-                (0..1 + draw.below(3)).map(|_| at - 1 - draw.below(at.min(12))).collect()
+                (0..=draw.below(3)).map(|_| at - 1 - draw.below(at.min(12))).collect()
             }),
             Shape::Any => {
                 model.fill(&mut draw, size, |draw, at| (0..draw.below(5)).map(|_| draw.below(at)).collect());
@@ -94,7 +100,7 @@ impl Model {
     /// Events with their keys and what they cite.
     pub(super) fn of(events: &[(i64, &[usize])]) -> Self {
         let (keys, cited) = events.iter().map(|(key, cited)| (*key, cited.to_vec())).unzip();
-        let mut model = Self { keys, cited, chains: Vec::new(), turn: 1, start: 0 };
+        let mut model = Self { keys, cited, citing: Vec::new(), chains: Vec::new(), turn: 1, start: 0 };
         model.close();
         model
     }
@@ -104,6 +110,14 @@ impl Model {
     }
 
     fn close(&mut self) {
+        self.citing = vec![Vec::new(); self.len()];
+        for (event, cited) in self.cited.iter_mut().enumerate() {
+            cited.sort_unstable();
+            cited.dedup();
+            for cited in cited {
+                self.citing[*cited].push(event);
+            }
+        }
         let words = self.cited.len().div_ceil(64);
         for cited in &self.cited {
             let mut chain = vec![0; words];
@@ -117,19 +131,17 @@ impl Model {
         }
     }
 
-    fn add(&mut self, key: i64, mut cited: Vec<usize>) -> usize {
-        cited.sort_unstable();
-        cited.dedup();
+    fn add(&mut self, key: i64, cited: Vec<usize>) -> usize {
         self.keys.push(key);
         self.cited.push(cited);
         self.keys.len() - 1
     }
 
-    fn fill(&mut self, draw: &mut Draw, size: usize, cites: impl Fn(&mut Draw, usize) -> Vec<usize>) {
+    fn fill(&mut self, draw: &mut Draw, size: usize, choose: impl Fn(&mut Draw, usize) -> Vec<usize>) {
         let keys = 1 + draw.below(30);
         while self.keys.len() < size {
-            let cited = cites(draw, self.keys.len());
-            self.add(1 + draw.below(keys) as i64, cited);
+            let cited = choose(draw, self.keys.len());
+            self.add(1 + number(draw.below(keys)), cited);
         }
     }
 
@@ -161,12 +173,12 @@ impl Model {
             let at = draw.below(branches.len());
             let state = &branches[at];
             let get = |key: i64| state.get(&key).copied();
-            let sender = 10 + if draw.one_in(3) { 0 } else { draw.below(5) as i64 };
-            let target = 10 + draw.below(members) as i64;
+            let sender = 10 + if draw.one_in(3) { 0 } else { number(draw.below(5)) };
+            let target = 10 + number(draw.below(members));
             let (key, keys) = match draw.below(20) {
                 0 => (POWER, vec![CREATE, POWER, sender]),
                 1 => (RULES, vec![CREATE, POWER, sender]),
-                2 => (4 + draw.below(4) as i64, vec![CREATE, POWER, sender]),
+                2 => (4 + number(draw.below(4)), vec![CREATE, POWER, sender]),
                 3..6 => (target, vec![CREATE, POWER, sender, target]),
                 _ => (target, vec![CREATE, POWER, RULES, target]),
             };
@@ -182,7 +194,7 @@ impl Model {
 
     pub(super) fn no(&self, event: usize) -> EventNo {
         // Numbers need not come in the order of the graph.
-        EventNo(self.start + 1 + ((event * self.turn) % (1 << 20)) as i64)
+        EventNo(self.start + 1 + number((event * self.turn) % (1 << 20)))
     }
 
     pub(super) fn key(&self, event: usize) -> StateKeyNo {
@@ -197,16 +209,12 @@ impl Model {
     /// An order in which each event comes after those that it cites.
     pub(super) fn some_order(&self, draw: &mut Draw) -> Vec<usize> {
         let mut waits: Vec<usize> = self.cited.iter().map(Vec::len).collect();
-        let mut citing = vec![Vec::new(); self.len()];
-        for (event, cited) in self.cited.iter().enumerate() {
-            cited.iter().for_each(|cited| citing[*cited].push(event));
-        }
         let mut ready: Vec<usize> = (0..self.len()).filter(|event| waits[*event] == 0).collect();
         let mut order = Vec::new();
         while !ready.is_empty() {
             let event = ready.swap_remove(draw.below(ready.len()));
             order.push(event);
-            for citing in &citing[event] {
+            for citing in &self.citing[event] {
                 waits[*citing] -= 1;
                 if waits[*citing] == 0 {
                     ready.push(*citing);

@@ -59,8 +59,8 @@ async fn a_plan_upon_one_that_was_not_committed_is_refused(store: TestStore) {
     write(&store, again).await.unwrap();
     let refused = write(&store, late).await;
     assert!(matches!(refused, Err(Error::Gone)), "{refused:?}");
-    let last = plan(&store, &chains, &model, ROOM, &[2], &[]).await.unwrap();
-    write(&store, last).await.unwrap();
+    let again = plan(&store, &chains, &model, ROOM, &[2], &[]).await.unwrap();
+    write(&store, again).await.unwrap();
     assert_eq!(faults(&store, &model, ROOM).await, []);
 }
 
