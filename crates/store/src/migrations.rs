@@ -17,7 +17,8 @@ macro_rules! migrations {
 }
 
 /// All of them, in order.
-pub(crate) const ALL: &[Migration] = migrations!["0001_log", "0002_rooms", "0003_users", "0004_state"];
+pub(crate) const ALL: &[Migration] =
+    migrations!["0001_log", "0002_rooms", "0003_users", "0004_state", "0008_federation"];
 
 /// One file.
 #[derive(Debug)]
