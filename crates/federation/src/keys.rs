@@ -29,7 +29,7 @@ use tokio::sync::Semaphore;
 use self::own::Own;
 pub use self::{
     answer::{Answer, AnswerError},
-    notary::{MAX_SERVERS, Query},
+    notary::{Criteria, MAX_SERVERS, Query},
 };
 use crate::{Error, Peers};
 

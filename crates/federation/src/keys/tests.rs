@@ -225,7 +225,8 @@ async fn as_a_notary_the_server_signs_what_it_was_told_and_repeats_it_when_the_o
             Http::ok(json.to_string())
         })
         .await;
-    let query: Query = [(name("a.example:1"), BTreeMap::new()), (name("gone.example:1"), BTreeMap::new())].into();
+    let query: Query =
+        [(name("a.example:1"), Criteria::default()), (name("gone.example:1"), Criteria::default())].into();
     let check = |answers: Vec<String>| {
         assert_eq!(answers.len(), 1);
         let signatures = signatures_of(&answers[0]);
@@ -244,6 +245,6 @@ async fn as_a_notary_the_server_signs_what_it_was_told_and_repeats_it_when_the_o
     house.clock.advance(Duration::from_secs(48 * 3600));
     check(house.federation.keys.answer_for(query).await.unwrap());
     // About itself it says what it says to everybody.
-    let own = house.federation.keys.answer_for([(name("us.example:1"), BTreeMap::new())].into()).await.unwrap();
+    let own = house.federation.keys.answer_for([(name("us.example:1"), Criteria::default())].into()).await.unwrap();
     assert!(own[0].contains("ed25519:k99"));
 }
