@@ -257,6 +257,21 @@ impl From<roost_users::PushRuleError> for Error {
     }
 }
 
+impl From<roost_federation::Error> for Error {
+    fn from(error: roost_federation::Error) -> Self {
+        use roost_federation::Error as E;
+
+        match error {
+            E::Store(_) | E::Json(_) => Self::internal(error),
+            // What other servers do wrong is their fault; the details are in our log and none of the asker's business.
+            other => {
+                tracing::debug!(error = %other, "another server fails");
+                Self::new(StatusCode::BAD_GATEWAY, ErrCode::Unknown, "Another server can not be reached")
+            }
+        }
+    }
+}
+
 impl From<roost_sync::Error> for Error {
     fn from(error: roost_sync::Error) -> Self {
         match error {

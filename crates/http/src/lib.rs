@@ -9,6 +9,7 @@ mod caller;
 mod client;
 mod door;
 mod error;
+mod federation;
 pub mod limits;
 mod operations;
 mod params;

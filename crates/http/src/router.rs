@@ -4,14 +4,14 @@ use axum::{Router, middleware};
 use http::StatusCode;
 use roost_matrix::error::ErrCode;
 
-use crate::{Error, State, admin, client, door, operations, well_known};
+use crate::{Error, State, admin, client, door, federation, operations, well_known};
 
 /// A family of endpoints that a listener serves. Health answers on every listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Serves {
     /// The Client-Server API and the `.well-known` documents.
     Client,
-    /// The Server-Server API (so far, its `.well-known` document).
+    /// The Server-Server API and its `.well-known` document.
     Federation,
     /// `/_synapse/admin`.
     Admin,
@@ -36,6 +36,9 @@ pub fn router(state: State, families: &[Serves]) -> Router {
     }
     if serves(Serves::Federation) {
         routes = routes.merge(well_known::server());
+        if state.settings.federation {
+            routes = routes.merge(federation::routes());
+        }
     }
     if serves(Serves::Client) || serves(Serves::Federation) {
         routes = routes.merge(well_known::support());

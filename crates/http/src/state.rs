@@ -3,6 +3,7 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use http::HeaderName;
+use roost_federation::Federation;
 use roost_rooms::Rooms;
 use roost_users::Users;
 use roost_world::{Workers, World};
@@ -32,6 +33,8 @@ pub struct Parts {
     pub rooms: Rooms,
     /// Accounts, sessions, devices, profiles, account data.
     pub users: Users,
+    /// Other servers.
+    pub federation: Federation,
     /// What clients see of the changes here.
     pub sync: roost_sync::Sync,
     /// What the configuration says about HTTP.
@@ -55,7 +58,7 @@ pub struct Settings {
     pub registration: RegistrationMode,
     /// The secret of `POST /_synapse/admin/v1/register`; `None` switches it off.
     pub registration_secret: Option<String>,
-    /// Whether other servers may be told where to find this one.
+    /// Whether this server talks with others: they are told where to find it, and are answered.
     pub federation: bool,
     /// Whether the public room list wants an access token.
     pub directory_requires_authentication: bool,

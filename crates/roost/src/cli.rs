@@ -44,6 +44,11 @@ enum Command {
         #[command(subcommand)]
         command: DbCommand,
     },
+    /// Looks at other homeservers.
+    Federation {
+        #[command(subcommand)]
+        command: FederationCommand,
+    },
     /// Lists the background loops of the running server.
     Workers,
 }
@@ -82,6 +87,15 @@ enum DbCommand {
         from: String,
         /// The database to fill; it must be empty.
         to: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum FederationCommand {
+    /// Finds a server and talks with it, and says what came of each step. Needs no running server.
+    Test {
+        /// The name of the server, as in user ids.
+        name: String,
     },
 }
 
@@ -160,6 +174,12 @@ fn perform(cli: Cli) -> Result<(), Failure> {
             let Loaded { config, .. } = load()?;
             telemetry::log(&config.log);
             with_runtime(&config, |runtime| runtime.block_on(commands::copy(&config, runtime.handle(), &from, &to)))
+        }
+        Command::Federation { command: FederationCommand::Test { name } } => {
+            let Loaded { config, .. } = load()?;
+            with_runtime(&config, |runtime| {
+                runtime.block_on(commands::test_federation(&config, runtime.handle(), &name))
+            })
         }
         Command::Workers => {
             let Loaded { config, .. } = load()?;

@@ -1,7 +1,12 @@
 //! What the command line's commands do.
 
-use std::{io::Write as _, path::Path};
+use std::{io::Write as _, path::Path, sync::Arc};
 
+use roost_federation::Identity;
+use roost_matrix::{
+    ids::{OwnedServerName, is_server_name},
+    signing::KeyPair,
+};
 use roost_store::Database;
 use roost_world::World;
 use serde_json::Value;
@@ -15,6 +20,7 @@ use crate::{
     config::{Config, Loaded, Mode},
     data_dir::{DataDir, socket_path},
     house::House,
+    outward::Outward,
     server::Server,
     socket::{self, Request},
     world,
@@ -119,6 +125,26 @@ pub(crate) fn report(loaded: &Loaded) {
         println!("{key} governs nothing yet: it waits for {what}");
     }
     println!("The configuration is valid.");
+}
+
+/// Finds a server and talks with it, step by step.
+pub(crate) async fn test_federation(config: &Config, runtime: &Handle, name: &str) -> Result<(), Failure> {
+    let server = Some(name)
+        .filter(|name| is_server_name(name))
+        .and_then(|name| OwnedServerName::try_from(name).ok())
+        .ok_or_else(|| Failure::Usage(format!("{name:?} is not a server name")))?;
+    let world = the_world(config, runtime);
+    // Nothing that is asked here is signed, so any key will do; the database with the real one stays closed.
+    let identity = Identity {
+        server_name: config.server_name().map_err(Failure::failed)?,
+        key: Arc::new(KeyPair::from_seed(world.random_bytes(), "unused")),
+    };
+    let peers = Outward::open(config, &world).map_err(Failure::failed)?.peers(identity);
+    let report = peers.examine(&server, world.now_ms()).await;
+    for step in &report.steps {
+        println!("{step}");
+    }
+    if report.reachable { Ok(()) } else { Err(Failure::Failed(format!("{server} can not be reached"))) }
 }
 
 /// Lists the running server's background loops.

@@ -202,6 +202,14 @@ impl Config {
         if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
             problems.push("database.url", "wants sqlite:FILE or postgres://user@host/database");
         }
+        if let Err(error) = roost_net::guard::Guard::new(&self.outbound.allow_ranges) {
+            problems.push("outbound.allow_ranges", error);
+        }
+        for server in &self.federation.trusted_key_servers {
+            if !roost_matrix::ids::is_server_name(server) {
+                problems.push("federation.trusted_key_servers", format!("{server:?} is not a server name"));
+            }
+        }
         if self.listen.is_empty() {
             problems.push("listen", "wants at least one address");
         }
@@ -259,6 +267,12 @@ impl Config {
     /// The server name, checked when the configuration was read.
     pub fn server_name(&self) -> Result<OwnedServerName, Problems> {
         ServerName::parse(&self.top.server_name).map_err(|error| Problems(vec![format!("server_name: {error}")]))
+    }
+
+    /// The notaries, checked when the configuration was read.
+    #[must_use]
+    pub fn key_servers(&self) -> Vec<OwnedServerName> {
+        self.federation.trusted_key_servers.iter().filter_map(|server| ServerName::parse(server).ok()).collect()
     }
 
     /// The folder that holds everything.

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use roost_federation::Federation;
 use roost_matrix::{
     ids::{self, OwnedUserId},
     room_version::RoomVersion,
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use crate::{
     config::{self, Config, Problems},
     data_dir::DataDir,
+    outward::{Outward, OutwardError},
     socket::Request,
 };
 
@@ -36,6 +38,8 @@ pub struct House {
     pub rooms: Rooms,
     /// Accounts and what belongs to them.
     pub users: Users,
+    /// Other servers.
+    pub federation: Federation,
 }
 
 /// Why the house could not be opened.
@@ -53,6 +57,12 @@ pub enum HouseError {
     /// The accounts.
     #[error("{0}")]
     Users(#[from] roost_users::Error),
+    /// What it takes to connect to others.
+    #[error(transparent)]
+    Outward(#[from] OutwardError),
+    /// What is known of other servers.
+    #[error("{0}")]
+    Federation(#[from] roost_federation::Error),
     /// The signing key in the database has no valid id.
     #[error("the signing key in the database has no valid id")]
     KeyId,
@@ -79,6 +89,11 @@ impl House {
         workers.start_future("transactions", |stop| forgetting.forget_transactions(clock, stop));
         let key = Arc::new(signing_key(&store, &world).await?);
         let identity = Identity { server_name: server_name.clone(), key };
+        let outward = Outward::open(config, &world)?;
+        let peers = outward
+            .peers(roost_federation::Identity { server_name: server_name.clone(), key: Arc::clone(&identity.key) });
+        let key_servers = config.key_servers();
+        let federation = Federation::open(store.clone(), peers, key_servers, world.clone()).await?;
         // Checked when the configuration was read.
         let default_room_version = config.top.default_room_version.parse().unwrap_or(RoomVersion::V12);
         let event_cache_bytes = u64::from(config.cache.events_mib) << 20;
@@ -101,7 +116,7 @@ impl House {
             ..roost_users::Options::new(server_name)
         };
         let users = Users::open(store.clone(), rooms.clone(), options, world.clone(), &workers).await?;
-        Ok(Self { world, workers, store, rooms, users })
+        Ok(Self { world, workers, store, rooms, users, federation })
     }
 
     /// Does what a command wants; the error is for whoever typed it.

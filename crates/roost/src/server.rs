@@ -68,6 +68,7 @@ impl Server {
             workers: house.workers.clone(),
             rooms: house.rooms.clone(),
             users: house.users.clone(),
+            federation: house.federation.clone(),
             sync: roost_sync::Sync::open(
                 house.store.clone(),
                 house.rooms.clone(),

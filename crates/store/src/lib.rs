@@ -42,6 +42,7 @@ mod postgres;
 pub mod profiles;
 pub mod receipts;
 pub mod registration_tokens;
+pub mod remote_keys;
 pub mod rooms;
 mod row;
 pub mod server_keys;

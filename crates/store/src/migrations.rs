@@ -17,8 +17,15 @@ macro_rules! migrations {
 }
 
 /// All of them, in order.
-pub(crate) const ALL: &[Migration] =
-    migrations!["0001_log", "0002_graph", "0003_users", "0004_state", "0006_auth_chains", "0010_event_marks"];
+pub(crate) const ALL: &[Migration] = migrations![
+    "0001_log",
+    "0002_graph",
+    "0003_users",
+    "0004_state",
+    "0006_auth_chains",
+    "0008_federation",
+    "0010_event_marks",
+];
 
 /// One file.
 #[derive(Debug)]

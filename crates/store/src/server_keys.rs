@@ -6,6 +6,8 @@ use crate::{Error, Read, Tx, params, statements};
 statements! {
     CURRENT = "SELECT key_id, secret FROM server_keys WHERE retired_ms IS NULL AND sealed_by IS NULL \
                ORDER BY created_ms DESC, key_id LIMIT 1";
+    RETIRED = "SELECT key_id, secret, retired_ms FROM server_keys WHERE retired_ms IS NOT NULL AND sealed_by IS NULL \
+               ORDER BY key_id";
     LOCK = "UPDATE log_head SET position = position";
     INSERT = "INSERT INTO server_keys (key_id, secret, created_ms) VALUES ($1, $2, $3)";
 }
@@ -22,6 +24,11 @@ pub struct ServerKey {
 /// The key to sign with; `None` before the first start.
 pub fn current(read: &Read<'_>) -> Result<Option<ServerKey>, Error> {
     read.one(CURRENT, &[], |row| Ok(ServerKey { key_id: row.get(0)?, seed: row.get(1)? }))
+}
+
+/// The keys that sign no longer, and when each of them ended, in milliseconds since the epoch.
+pub fn retired(read: &Read<'_>) -> Result<Vec<(ServerKey, u64)>, Error> {
+    read.all(RETIRED, &[], |row| Ok((ServerKey { key_id: row.get(0)?, seed: row.get(1)? }, row.get(2)?)))
 }
 
 /// Makes `key` the server's first one, unless it has one: several nodes may start at once. Returns the one to sign with.

@@ -23,6 +23,7 @@ pub(crate) const ALL: &[(&str, &[(&str, &str)])] = &[
     ("profiles", crate::profiles::STATEMENTS),
     ("receipts", crate::receipts::STATEMENTS),
     ("registration_tokens", crate::registration_tokens::STATEMENTS),
+    ("remote_keys", crate::remote_keys::STATEMENTS),
     ("rooms", crate::rooms::STATEMENTS),
     ("sessions", crate::sessions::STATEMENTS),
     ("server_keys", crate::server_keys::STATEMENTS),

@@ -30,13 +30,18 @@ classes! {
     Rooms,
     /// Inviting people, one for each; counted beside the class of the request that does it.
     Invitations,
-    /// What hashes passwords or searches: password changes, deactivation, directory searches.
+    /// What hashes passwords, searches, or asks other servers: password changes, deactivation, directory searches, queries for
+    /// other servers' keys.
     Costly,
 }
 
 impl Class {
     /// The class of an endpoint, by its route's template; most have none.
     pub(crate) fn of(method: &Method, route: &str) -> Option<Self> {
+        if route.starts_with("/_matrix/key/v2/query") {
+            // Each may make this server ask others.
+            return Some(Self::Costly);
+        }
         let path = route.strip_prefix("/_matrix/client/")?;
         let (_version, path) = path.split_once('/')?;
         if *method == Method::GET {

@@ -5,6 +5,7 @@
 mod admin;
 mod bad_input;
 mod client;
+mod federation;
 mod foundation;
 mod roost;
 mod well_known;

@@ -6,10 +6,10 @@ section! {
     /// Talking to other homeservers.
     Federation in "federation" {
         /// Whether this server takes part at all.
-        enabled: bool = true, later "federation";
+        enabled: bool = true;
         /// PEM files of certificate authorities trusted beside the system's.
-        extra_ca_files: Vec<String> = Vec::new(), later "federation";
+        extra_ca_files: Vec<String> = Vec::new();
         /// Servers asked for the signing keys of others.
-        trusted_key_servers: Vec<String> = Vec::new(), later "federation";
+        trusted_key_servers: Vec<String> = Vec::new();
     }
 }

@@ -71,7 +71,7 @@ fn every_key_of_the_contract_is_accepted() {
     )
     .unwrap();
     assert_eq!(loaded.config.top.server_name, "example.org");
-    assert!(loaded.later.iter().any(|(key, _)| key == "federation.enabled"), "{:?}", loaded.later);
+    assert!(loaded.later.iter().any(|(key, _)| key == "email.smtp_url"), "{:?}", loaded.later);
     assert!(!loaded.later.iter().any(|(key, _)| key == "database.url"), "{:?}", loaded.later);
 }
 
@@ -148,4 +148,12 @@ fn a_rate_is_written_as_it_is_read() {
         let rate = RateSetting::read(Value::String(text.to_owned())).unwrap();
         assert_eq!(rate.write(), Some(Value::String(text.to_owned())));
     }
+}
+
+#[test]
+fn ranges_and_key_servers_are_checked_before_anybody_is_asked() {
+    let wrong = problem(read("[outbound]\nallow_ranges = [\"10.0.0.0/33\"]"));
+    assert_eq!(wrong, "outbound.allow_ranges: \"10.0.0.0/33\" is no network such as 10.0.0.0/8 or fd00::/8");
+    let wrong = problem(read("[federation]\ntrusted_key_servers = [\"https://matrix.org\"]"));
+    assert_eq!(wrong, "federation.trusted_key_servers: \"https://matrix.org\" is not a server name");
 }

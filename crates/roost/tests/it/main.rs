@@ -4,5 +4,6 @@
 
 mod commands;
 mod configuration;
+mod federation;
 mod process;
 mod serving;

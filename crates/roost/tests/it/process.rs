@@ -57,12 +57,17 @@ impl Place {
         self.serve_with(self.roost(arguments))
     }
 
-    pub(crate) fn serve_with(&self, mut command: Command) -> Running {
+    pub(crate) fn serve_with(&self, command: Command) -> Running {
+        self.serve_at(command, self.port)
+    }
+
+    /// Runs a server whose clients are served on another port.
+    pub(crate) fn serve_at(&self, mut command: Command, port: u16) -> Running {
         let out = self.path().join("out");
         command.stdout(File::create(&out).unwrap()).stderr(File::create(self.path().join("err")).unwrap());
         let mut child = command.spawn().unwrap();
         for _ in 0..500 {
-            if get(self.port, "/_matrix/client/versions").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+            if get(port, "/_matrix/client/versions").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")) {
                 return Running { child, out };
             }
             if let Some(status) = child.try_wait().unwrap() {

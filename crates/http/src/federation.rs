@@ -1,0 +1,15 @@
+//! The Server-Server API.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/server-server-api/>
+
+mod keys;
+mod version;
+
+use axum::Router;
+
+use crate::State;
+
+/// Every endpoint of the Server-Server API.
+pub(crate) fn routes() -> Router<State> {
+    Router::new().merge(keys::routes()).merge(version::routes())
+}

@@ -1,0 +1,4 @@
+//! `/_matrix/federation` and `/_matrix/key`.
+
+mod keys;
+mod version;
