@@ -47,8 +47,8 @@ impl AuthChains {
     /// that may not be committed yet, in the order in which they were made; they have to be committed by the time that this one is.
     /// An event that already has its place keeps it.
     ///
-    /// An event continues the chain of an event that it cites, if that one is the last of its chain and has the same type and
-    /// state key; otherwise it begins one. What of its citations does not follow from others becomes links.
+    /// An event continues the chain of an event that it cites, if one of them is the last of its chain: rather one with the same type and
+    /// state key, for such follow each other. Otherwise it begins one. What of its citations does not follow from others becomes links.
     ///
     /// # Errors
     /// [`Error::NotIndexed`] when an event cites one that is neither in the room's index, nor in `upon`, nor before it in `new`. A
@@ -99,7 +99,7 @@ fn continued(
     let mut next = Vec::new();
     for event in new.iter().filter(|event| !known.contains_key(&event.event)) {
         let cited = event.auth_events.iter().filter_map(|cited| known.get(cited));
-        next.extend(cited.filter(|(_, key)| *key == event.key).filter_map(|(place, _)| place.next()));
+        next.extend(cited.filter_map(|(place, _)| place.next()));
     }
     next.sort_unstable();
     next.dedup();
@@ -134,18 +134,20 @@ impl Work<'_> {
             return Ok(());
         }
         let mut cited: BTreeMap<u32, u16> = BTreeMap::new();
-        let mut previous: Option<Place> = None;
+        // The one to continue, and whether it has the same key.
+        let mut previous: Option<(bool, Place)> = None;
         for auth_event in event.auth_events {
             let (place, key) = *self.known.get(auth_event).ok_or(Error::NotIndexed(*auth_event))?;
             let end = cited.entry(place.chain).or_default();
             *end = (*end).max(place.seq);
-            if key == event.key && place.next().is_some() && self.is_last(place) {
-                previous = previous.max(Some(place));
+            if place.next().is_some() && self.is_last(place) {
+                previous = previous.max(Some((key == event.key, place)));
             }
             if let Some(place) = self.before.get(auth_event) {
                 self.plan.upon.insert(*auth_event, *place);
             }
         }
+        let previous = previous.map(|(_, place)| place);
         let place = match previous.and_then(Place::next) {
             Some(place) => place,
             None if self.last == LAST_CHAIN => return Err(Error::Inconsistent("a room has too many auth chains")),
