@@ -26,6 +26,7 @@
 pub mod account_data;
 pub mod accounts;
 pub mod aliases;
+pub mod check;
 mod copy;
 pub mod cursors;
 pub mod devices;

@@ -251,6 +251,12 @@ impl Session for Sqlite {
         });
         self.noted(result)
     }
+
+    fn integrity(&self) -> Result<Vec<String>, Error> {
+        let mut statement = self.connection.prepare("PRAGMA integrity_check(20)")?;
+        let told = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        Ok(told.into_iter().filter(|line| line != "ok").map(|line| format!("SQLite: {line}")).collect())
+    }
 }
 
 impl Engine for Sqlite {

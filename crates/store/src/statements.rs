@@ -6,6 +6,7 @@ pub(crate) const ALL: &[(&str, &[(&str, &str)])] = &[
     ("account_data", crate::account_data::STATEMENTS),
     ("accounts", crate::accounts::STATEMENTS),
     ("aliases", crate::aliases::STATEMENTS),
+    ("check", crate::check::STATEMENTS),
     ("copy", crate::copy::STATEMENTS),
     ("cursors", crate::cursors::STATEMENTS),
     ("devices", crate::devices::STATEMENTS),
