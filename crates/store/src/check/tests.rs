@@ -37,7 +37,10 @@ const SOUND: &[&str] = &[
 /// What is done to it, and what must be told.
 const DAMAGES: &[(&str, &str)] = &[
     ("UPDATE transactions SET event_no = 3", "transaction ids of room 1 name event 3, which is not there"),
-    ("UPDATE transactions SET event_no = 1", "transaction ids of room 1 name event 1, which is not there or was sent without"),
+    (
+        "UPDATE transactions SET event_no = 1",
+        "transaction ids of room 1 name event 1, which is not there or was sent without",
+    ),
     ("DELETE FROM transactions", "event 2 of room 1 was sent with a transaction id that would not be known"),
     ("DELETE FROM rooms", "event 1 is of room 1, which is not there"),
     ("DELETE FROM events WHERE event_no = 2", "the history of room 1 has event 2 where it does not stand"),
@@ -46,7 +49,10 @@ const DAMAGES: &[(&str, &str)] = &[
     ("UPDATE timeline SET event_no = 1 WHERE idx = 2", "event 2 says that it has a place in the history of room 1"),
     ("DELETE FROM log WHERE position = 2", "event 2 in the history of room 1 has no line in the log"),
     ("UPDATE log SET item_no = 1 WHERE position = 2", "event 2 in the history of room 1 has no line in the log"),
-    ("UPDATE timeline SET position = NULL WHERE idx = 2", "line 2 of the log tells of event 2, which is not in its history"),
+    (
+        "UPDATE timeline SET position = NULL WHERE idx = 2",
+        "line 2 of the log tells of event 2, which is not in its history",
+    ),
     ("UPDATE log_head SET position = 2", "line 3 of the log is beyond the log's end"),
     ("UPDATE timeline SET position = 4 WHERE idx = 2", "event 2 of room 1 is beyond the log's end"),
     ("UPDATE memberships SET position = 4", "the membership of user 1 in room 1 is beyond the log's end"),
