@@ -44,6 +44,8 @@ enum Command {
         #[command(subcommand)]
         command: DbCommand,
     },
+    /// Checks the database of a server that does not run: tells each fault, and ends with 1 when there is one.
+    Check,
     /// Lists the background loops of the running server.
     Workers,
 }
@@ -160,6 +162,11 @@ fn perform(cli: Cli) -> Result<(), Failure> {
             let Loaded { config, .. } = load()?;
             telemetry::log(&config.log);
             with_runtime(&config, |runtime| runtime.block_on(commands::copy(&config, runtime.handle(), &from, &to)))
+        }
+        Command::Check => {
+            let Loaded { config, .. } = load()?;
+            telemetry::log(&config.log);
+            with_runtime(&config, |runtime| runtime.block_on(commands::check(&config, runtime.handle())))
         }
         Command::Workers => {
             let Loaded { config, .. } = load()?;
