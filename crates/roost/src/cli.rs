@@ -49,6 +49,8 @@ enum Command {
         #[command(subcommand)]
         command: FederationCommand,
     },
+    /// Checks the database of a server that does not run: tells each fault, and ends with 1 when there is one.
+    Check,
     /// Lists the background loops of the running server.
     Workers,
 }
@@ -180,6 +182,11 @@ fn perform(cli: Cli) -> Result<(), Failure> {
             with_runtime(&config, |runtime| {
                 runtime.block_on(commands::test_federation(&config, runtime.handle(), &name))
             })
+        }
+        Command::Check => {
+            let Loaded { config, .. } = load()?;
+            telemetry::log(&config.log);
+            with_runtime(&config, |runtime| runtime.block_on(commands::check(&config, runtime.handle())))
         }
         Command::Workers => {
             let Loaded { config, .. } = load()?;

@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use crate::{
+    check,
     cli::Failure,
     config::{Config, Loaded, Mode},
     data_dir::{DataDir, socket_path},
@@ -190,4 +191,24 @@ pub(crate) async fn copy(config: &Config, runtime: &Handle, from: &str, to: &str
     let rows = roost_store::copy(source, target, the_world(config, runtime), progress).await;
     println!("Copied {} rows", rows.map_err(Failure::failed)?);
     Ok(())
+}
+
+/// Checks the database.
+pub(crate) async fn check(config: &Config, runtime: &Handle) -> Result<(), Failure> {
+    // A check of what is not there would make it, and find it sound.
+    let missing = |path: &Path| Failure::Failed(format!("there is no {}", path.display()));
+    let path = config.data_dir();
+    if !path.is_dir() {
+        return Err(missing(&path));
+    }
+    let data_dir = DataDir::open(&path).map_err(Failure::failed)?;
+    if let Database::Sqlite(file) = Database::parse(&config.database.url, &path).map_err(Failure::failed)?
+        && !file.exists()
+    {
+        return Err(missing(&file));
+    }
+    let seen = check::check(config, &data_dir, the_world(config, runtime), |fault| println!("{fault}")).await;
+    let seen = seen.map_err(Failure::failed)?;
+    println!("{seen}");
+    if seen.faults == 0 { Ok(()) } else { Err(Failure::Failed("the database has faults".to_owned())) }
 }

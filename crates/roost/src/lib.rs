@@ -1,5 +1,6 @@
 //! The server as a library, so that tests can start whole servers: configuration, wiring, commands, signals, telemetry.
 
+mod check;
 mod cli;
 mod commands;
 pub mod config;

@@ -27,6 +27,7 @@ pub mod account_data;
 pub mod accounts;
 pub mod aliases;
 pub mod auth_chains;
+pub mod check;
 mod copy;
 pub mod cursors;
 pub mod devices;

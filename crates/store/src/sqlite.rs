@@ -7,6 +7,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use rusqlite::{
@@ -251,6 +252,12 @@ impl Session for Sqlite {
         });
         self.noted(result)
     }
+
+    fn integrity(&self) -> Result<Vec<String>, Error> {
+        let mut statement = self.connection.prepare("PRAGMA integrity_check(20)")?;
+        let told = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        Ok(told.into_iter().filter(|line| line != "ok").map(|line| format!("SQLite: {line}")).collect())
+    }
 }
 
 impl Engine for Sqlite {
@@ -285,6 +292,19 @@ impl Engine for Sqlite {
 
     fn repair(&self) -> Result<bool, Error> {
         Ok(false)
+    }
+
+    /// Moves the write-ahead log into the file. SQLite does so when the last connection closes, but not when that one only reads.
+    fn settle(&self) {
+        // Not for long: nothing is lost if a reader is still at it.
+        let settled = self.connection.busy_timeout(Duration::from_secs(1)).and_then(|()| {
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+        });
+        match settled {
+            Ok(0) => {}
+            Ok(_) => tracing::info!("the write-ahead log stays beside the database: it is still being read"),
+            Err(error) => tracing::warn!(%error, "the write-ahead log could not be moved into the database"),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) const ALL: &[(&str, &[(&str, &str)])] = &[
     ("auth_chains::check", crate::auth_chains::check::STATEMENTS),
     ("auth_chains::plan", crate::auth_chains::plan::STATEMENTS),
     ("auth_chains::reach", crate::auth_chains::reach::STATEMENTS),
+    ("check", crate::check::STATEMENTS),
     ("copy", crate::copy::STATEMENTS),
     ("cursors", crate::cursors::STATEMENTS),
     ("devices", crate::devices::STATEMENTS),

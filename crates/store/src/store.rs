@@ -262,6 +262,7 @@ fn drive<E: Engine>(
     // However the writer ends, nobody waits for it in vain.
     let _end = End { queue, frontier: &frontier };
     Writer { engine: &engine, frontier: &frontier, world }.run(queue, options.group);
+    engine.settle();
 }
 
 struct End<'a> {

@@ -26,6 +26,10 @@ pub(crate) trait Session {
     fn execute(&self, sql: &'static str, params: &[Value<'_>]) -> Result<u64, Error>;
     /// The same statement for many rows of parameters; returns how many rows changed.
     fn execute_many(&self, sql: &'static str, rows: &[&[Value<'_>]]) -> Result<u64, Error>;
+    /// What the engine itself finds wrong with its pages and indexes, where it can look.
+    fn integrity(&self) -> Result<Vec<String>, Error> {
+        Ok(Vec::new())
+    }
 }
 
 /// One snapshot of the database.
@@ -88,6 +92,11 @@ impl<'a> Read<'a> {
         mut each: impl FnMut(&Row<'_>) -> Result<bool, Error>,
     ) -> Result<(), Error> {
         self.session.query(sql, params, &mut each)
+    }
+
+    /// What the engine itself finds wrong with its pages and indexes; nothing in a sound database. Only SQLite can look.
+    pub(crate) fn integrity(&self) -> Result<Vec<String>, Error> {
+        self.session.integrity()
     }
 
     /// The last position that this snapshot holds. Every earlier one is final and visible in it. Inside a write closure

@@ -180,6 +180,8 @@ pub(crate) trait Engine: Session {
     fn fault(&self) -> Option<Error>;
     /// Gets a new connection when the old one is broken, and says whether it did.
     fn repair(&self) -> Result<bool, Error>;
+    /// Called last: leaves the database as whoever copies it expects to find it.
+    fn settle(&self) {}
 }
 
 /// How often a group is tried again that lost against another node or its connection.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use roost_store::{
-    Change, Error, Options, Store, UserNo, params,
+    Change, Database, Error, Options, Store, UserNo, params,
     testing::{self, Scratch},
 };
 
@@ -118,6 +118,21 @@ async fn nothing_answered_is_lost_when_the_disk_is_full() {
         assert!(!stored.contains(name), "{name} failed and is there");
     }
     assert_eq!(usize::try_from(position).unwrap(), stored.len(), "the log has a line for each");
+}
+
+#[tokio::test]
+async fn a_closed_sqlite_database_is_whole_in_its_one_file() {
+    let scratch = Scratch::sqlite();
+    let Database::Sqlite(file) = scratch.options.database.clone() else { unreachable!() };
+    let store = scratch.open().await;
+    store.write(|tx| tx.execute(PUT, params!["kept", "x"])).await.unwrap();
+    // From here on a connection that only reads is open, too, and may be closed last.
+    assert!(store.read(|read| read.exists(ALL, params![])).await.unwrap());
+    store.close().await;
+    let alone = file.with_file_name("alone.db");
+    std::fs::copy(&file, &alone).unwrap();
+    let (names, _) = stored(Options::new(Database::Sqlite(alone))).await;
+    assert_eq!(names, ["kept"]);
 }
 
 /// Opens the database and stays.
