@@ -129,6 +129,9 @@ impl Pool {
 
     async fn fresh(&self, slot: &Slot, target: &Target) -> Result<Connection, Error> {
         let connection = self.connector.connect(target).await?;
+        if matches!(connection, Connection::Http2(_)) {
+            self.make_room();
+        }
         let mut idle = lock(&slot.idle);
         match &connection {
             Connection::Http1(_) => idle.one_at_a_time = true,
@@ -211,11 +214,33 @@ impl Pool {
         });
     }
 
-    /// Keeps a connection for later, if there is room.
+    /// Lets go of the connection that has been unused for longest, if there is no room for another one.
+    fn make_room(&self) {
+        let slots = lock(&self.slots);
+        let (mut count, mut oldest) = (0, None);
+        for slot in slots.values() {
+            let idle = lock(&slot.idle);
+            count += idle.count();
+            if let Some(since) = idle.oldest()
+                && oldest.as_ref().is_none_or(|(before, _)| since < *before)
+            {
+                oldest = Some((since, slot));
+            }
+        }
+        if count >= self.options.kept
+            && let Some((since, slot)) = oldest
+        {
+            // Whoever reads an answer on it has a handle of their own.
+            lock(&slot.idle).drop_unused_since(since);
+        }
+    }
+
+    /// Keeps a connection for later.
     fn keep(&self, slot: &Slot, sender: Http1) {
-        if sender.is_closed() || self.kept() >= self.options.kept {
+        if sender.is_closed() || self.options.kept == 0 {
             return;
         }
+        self.make_room();
         lock(&slot.idle).http1.push((sender, self.world.clock.monotonic()));
     }
 }
@@ -223,6 +248,20 @@ impl Pool {
 impl Idle {
     fn count(&self) -> usize {
         self.http1.len() + usize::from(self.http2.is_some())
+    }
+
+    /// Since when the connection is unused that has been for longest.
+    fn oldest(&self) -> Option<Duration> {
+        let http2 = self.http2.as_ref().map(|(_, used)| *used);
+        self.http1.iter().map(|(_, since)| *since).chain(http2).min()
+    }
+
+    fn drop_unused_since(&mut self, time: Duration) {
+        if let Some(at) = self.http1.iter().position(|(_, since)| *since == time) {
+            self.http1.remove(at);
+        } else if self.http2.as_ref().is_some_and(|(_, used)| *used == time) {
+            self.http2 = None;
+        }
     }
 }
 

@@ -137,6 +137,32 @@ async fn http2_is_spoken_where_it_is_agreed_on_and_carries_many_requests_on_one_
 }
 
 #[tokio::test]
+async fn no_more_unused_connections_are_kept_than_there_is_room_for_and_the_oldest_goes_first() {
+    let authority = Authority::new();
+    for alpn in [H1, H2] {
+        let options = Options { kept: 2, ..Options::default() };
+        let peer = peer(&authority.trust(), options, &[]);
+        let mut servers = Vec::new();
+        for number in 1..=4_u8 {
+            let host = format!("h{number}.example");
+            let tls = authority.server(&[&host], alpn);
+            let server = Server::start(Some(tls), |_| Answer::ok("{}")).await;
+            let address = std::net::IpAddr::from([8, 8, 8, number]);
+            peer.table.host(&host, &[address]);
+            peer.table.route(SocketAddr::new(address, 443), server.address());
+            servers.push(server);
+            peer.client.get_json(&format!("https://{host}/"), &[]).await.unwrap();
+            assert!(peer.client.kept() <= 2);
+        }
+        for number in [4, 1] {
+            peer.client.get_json(&format!("https://h{number}.example/"), &[]).await.unwrap();
+        }
+        let connections: Vec<_> = servers.iter().map(Server::connections).collect();
+        assert_eq!(connections, [2, 1, 1, 1]);
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_the_other_side_has_closed_costs_no_request() {
     let authority = Authority::new();
     for alpn in [H1, H2] {
