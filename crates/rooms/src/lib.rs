@@ -96,6 +96,9 @@ pub struct Options {
     pub queue: usize,
     /// How many events one commit holds at most.
     pub batch: usize,
+    /// How many state and auth events are fetched from other servers at most to judge what arrived together: about the state of the
+    /// largest rooms.
+    pub max_fetched: usize,
     /// How often a batch is built when others keep moving the head, before the room's row is locked.
     pub tries: usize,
 }
@@ -111,6 +114,7 @@ impl Default for Options {
             idle: Duration::from_secs(60),
             queue: 256,
             batch: 64,
+            max_fetched: 200_000,
             tries: 3,
         }
     }

@@ -140,8 +140,8 @@ const ROUNDS: usize = 5;
 const MAX_EVENTS: usize = 500;
 /// How many events of one bundle may have the state before them asked for.
 const MAX_STATES: usize = 10;
-/// State events and auth events that are fetched for one bundle at most.
-const MAX_OUTLIERS: usize = 200_000;
+/// How many generations of auth events are fetched one after the other.
+const MAX_GENERATIONS: usize = 50;
 /// Events that are fetched by id with one request.
 const BY_ID: usize = 500;
 
@@ -248,8 +248,9 @@ impl Rooms {
                 given.insert(id, ids.state);
             }
         }
-        // What is still missing of the auth chains, generation by generation.
-        loop {
+        // What is still missing of the auth chains, generation by generation. An honest server's chains are short once the state is
+        // told with its chain; one that always cites something new is not followed for ever.
+        for _ in 0..MAX_GENERATIONS {
             let cited: BTreeSet<OwnedEventId> =
                 pending.values().chain(outliers.values()).flat_map(Pdu::auth_events).cloned().collect();
             let wanted = cited.into_iter().filter(|id| !pending.contains_key(id)).collect();
@@ -294,7 +295,7 @@ impl Rooms {
         let missing: Vec<_> = ids.into_iter().filter(|id| !here.contains_key(id)).collect();
         let before = outliers.len();
         for piece in missing.chunks(BY_ID) {
-            if outliers.len() >= MAX_OUTLIERS {
+            if outliers.len() >= self.0.options.max_fetched {
                 break;
             }
             add(outliers, room, peers.events(room, piece).await);

@@ -46,6 +46,11 @@ pub enum Error {
     /// The store has been closed, or its threads could not be started.
     #[error("the store is closed")]
     Closed,
+    /// The database was made by something else than a release, such as a state of development before the first one.
+    #[error(
+        "the database was made by another program or by an unreleased version: it has the migration {0}, which no release has"
+    )]
+    Foreign(String),
     /// The database was written by a later release that this one can not read.
     #[error(
         "the database has schema {found}, which needs a release that knows schema {needed}; this one knows {known}"

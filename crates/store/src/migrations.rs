@@ -69,14 +69,32 @@ impl Migration {
     }
 }
 
-/// The migrations still to run, given the newest one in the database and the oldest release that it allows.
-pub(crate) fn pending(newest: i64, oldest_writer: i64) -> Result<&'static [Migration], Error> {
+/// What ran in a database, as its own tables have it: (number, name), and the oldest release that may write to it.
+#[derive(Debug)]
+pub(crate) struct Applied {
+    pub(crate) ran: Vec<(i64, String)>,
+    pub(crate) oldest_writer: i64,
+}
+
+/// Asks for the two.
+pub(crate) const RAN: &str = "SELECT number, name FROM schema_migrations ORDER BY number";
+pub(crate) const OLDEST_WRITER: &str = "SELECT oldest_writer FROM schema_limits";
+
+/// The next migration to run; nothing when the schema is up to date.
+pub(crate) fn next(applied: &Applied) -> Result<Option<&'static Migration>, Error> {
     let known = ALL.last().map_or(0, Migration::number);
-    if newest > known && oldest_writer > known {
-        return Err(Error::TooNew { found: newest, needed: oldest_writer, known });
+    let newest = applied.ran.last().map_or(0, |(number, _)| *number);
+    if newest > known && applied.oldest_writer > known {
+        return Err(Error::TooNew { found: newest, needed: applied.oldest_writer, known });
     }
-    let first = ALL.partition_point(|migration| migration.number() <= newest);
-    Ok(ALL.get(first..).unwrap_or_default())
+    for migration in ALL {
+        match applied.ran.iter().find(|(number, _)| *number == migration.number()) {
+            None => return Ok(Some(migration)),
+            Some((_, name)) if name != migration.name => return Err(Error::Foreign(name.clone())),
+            Some(_) => {}
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

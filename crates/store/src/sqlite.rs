@@ -99,10 +99,10 @@ impl Sqlite {
         loop {
             // Looked up again under each lock: another process may have been at work in between.
             connection.execute_batch("BEGIN IMMEDIATE")?;
-            let next = self.newest().and_then(|(newest, oldest_writer)| migrations::pending(newest, oldest_writer));
+            let next = self.applied().and_then(|applied| migrations::next(&applied));
             let step = match next {
-                Ok([]) => Ok(true),
-                Ok([next, ..]) => {
+                Ok(None) => Ok(true),
+                Ok(Some(next)) => {
                     tracing::info!(migration = next.name, "migrating");
                     connection.execute_batch(&next.script(Dialect::Sqlite, now_ms)).map(|()| false).map_err(Error::from)
                 }
@@ -120,10 +120,11 @@ impl Sqlite {
         }
     }
 
-    fn newest(&self) -> Result<(i64, i64), Error> {
-        let newest =
-            "SELECT coalesce(max(number), 0), (SELECT oldest_writer FROM schema_limits) FROM schema_migrations";
-        Ok(self.connection.query_row(newest, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    fn applied(&self) -> Result<migrations::Applied, Error> {
+        let mut statement = self.connection.prepare(migrations::RAN)?;
+        let ran = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+        let oldest_writer = self.connection.query_row(migrations::OLDEST_WRITER, [], |row| row.get(0))?;
+        Ok(migrations::Applied { ran, oldest_writer })
     }
 
     fn batch(&self, begin: &str, text: &str) -> Result<(), Error> {

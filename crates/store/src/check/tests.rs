@@ -21,7 +21,7 @@ const SOUND: &[&str] = &[
     "INSERT INTO events (event_no, event_id, room_no, idx, standing, before_no, after_no, replaces, device, txn_id, json) \
      VALUES (1, '$one', 1, 1, 0, NULL, NULL, NULL, NULL, NULL, ''), (2, '$two', 1, 2, 0, NULL, NULL, NULL, 'D', 't', '')",
     "INSERT INTO event_origins (event_no, origin, received_at, reason) VALUES (2, 'example.org', 5, NULL)",
-    "INSERT INTO timeline (room_no, idx, event_no, position) VALUES (1, 1, 1, 1), (1, 2, 2, 2)",
+    "INSERT INTO timeline (room_no, idx, event_no, position, aside) VALUES (1, 1, 1, 1, FALSE), (1, 2, 2, 2, FALSE)",
     "INSERT INTO log (position, kind, room_no, user_no, item_no, detail) VALUES (1, 1, 1, 1, 1, 2), (2, 1, 1, NULL, 2, NULL), (3, 4, NULL, 1, NULL, NULL)",
     "UPDATE log_head SET position = 3",
     "INSERT INTO transactions (room_no, digest, event_no) VALUES (1, 7, 2)",
@@ -79,6 +79,7 @@ const DAMAGES: &[(&str, &str)] = &[
 #[derive(Debug)]
 enum Undo {
     Found(Vec<String>),
+    #[expect(dead_code, reason = "told by Debug")]
     Error(Error),
 }
 

@@ -18,14 +18,15 @@ impl Postgres {
     }
 
     fn step(&self, now_ms: u64) -> Result<bool, Error> {
-        let rows = self.plain(
-            "SELECT coalesce(max(number), 0)::bigint, (SELECT oldest_writer FROM schema_limits) FROM schema_migrations",
-        )?;
-        let (newest, oldest_writer) = match rows.first() {
-            Some(row) => (row.try_get(0)?, row.try_get(1)?),
-            None => (0, 0),
+        let mut ran = Vec::new();
+        for row in self.plain(migrations::RAN)? {
+            ran.push((row.try_get(0)?, row.try_get(1)?));
+        }
+        let oldest_writer = match self.plain(migrations::OLDEST_WRITER)?.first() {
+            Some(row) => row.try_get(0)?,
+            None => 0,
         };
-        let Some(next) = migrations::pending(newest, oldest_writer)?.first() else { return Ok(true) };
+        let Some(next) = migrations::next(&migrations::Applied { ran, oldest_writer })? else { return Ok(true) };
         tracing::info!(migration = next.name, "migrating");
         self.batch(&next.script(Dialect::Postgres, now_ms))?;
         Ok(false)

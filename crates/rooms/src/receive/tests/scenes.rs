@@ -409,3 +409,79 @@ async fn what_gives_way_to_a_ban_is_no_reset() {
     assert!(found.expect("a read").is_empty());
     scene.check().await;
 }
+
+/// Somebody who, whatever they are asked for, answers with an event that cites another one that nobody has.
+struct Endless<'a> {
+    guest: &'a Server,
+    template: roost_matrix::event::Draft,
+    asked: std::sync::atomic::AtomicUsize,
+}
+
+impl Endless<'_> {
+    fn one(&self, n: usize) -> Pdu {
+        let own = self.guest.rooms.identity();
+        let mut draft = self.template.clone();
+        draft.kind = "m.room.power_levels".to_owned();
+        draft.state_key = Some(String::new());
+        draft.content = content(&json!({ "n": n }));
+        draft.auth_events = vec![EventId::parse(format!("${n:0>43}")).expect("an event id")];
+        draft.seal(RoomVersion::V11.rules(), &own.server_name, &own.key).expect("sealed")
+    }
+}
+
+impl Peers for Endless<'_> {
+    fn events<'a>(&'a self, _: &'a Room, _: &'a [OwnedEventId]) -> BoxFuture<'a, Vec<Pdu>> {
+        let n = self.asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        async move { vec![self.one(n)] }.boxed()
+    }
+
+    fn missing_events<'a>(
+        &'a self,
+        _: &'a Room,
+        _: &'a [OwnedEventId],
+        _: &'a [OwnedEventId],
+        _: usize,
+    ) -> BoxFuture<'a, Vec<Pdu>> {
+        let n = self.asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let mut other = self.template.clone();
+        other.content = content(&json!({ "other": n }));
+        other.prev_events = vec![EventId::parse(format!("${n:9>43}")).expect("an event id")];
+        let own = self.guest.rooms.identity();
+        let pdu = other.seal(RoomVersion::V11.rules(), &own.server_name, &own.key).expect("sealed");
+        async move { vec![pdu] }.boxed()
+    }
+
+    fn state_ids<'a>(&'a self, _: &'a Room, _: &'a EventId) -> BoxFuture<'a, Option<StateIds>> {
+        let id = |n: usize| EventId::parse(format!("${n:7>43}")).expect("an event id");
+        let (state, auth_chain) = ((0..2000).map(id).collect(), Vec::new());
+        async move { Some(StateIds { state, auth_chain }) }.boxed()
+    }
+
+    fn backfill<'a>(&'a self, _: &'a Room, _: &'a [OwnedEventId], _: usize) -> BoxFuture<'a, Vec<Pdu>> {
+        async { Vec::new() }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_always_has_something_new_to_ask_for_is_not_followed_for_ever() {
+    let scene = Scene::start(RoomVersion::V11, 0).await;
+    let (host, guest) = (&scene.host, &scene.guest);
+    let room = guest.room(&scene.room).await;
+    let said = NewEvent::message(&guest.users[0], "m.room.message", content(&json!({ "body": "x" })), None);
+    let template = guest.rooms.draft(&room, said).await.expect("a draft");
+    let endless = Endless { guest, template: template.clone(), asked: 0.into() };
+    // It follows an event that nobody has, and cites another such.
+    let mut draft = template;
+    draft.prev_events = vec![EventId::parse(format!("${:a>43}", "")).expect("an event id")];
+    draft.auth_events.push(EventId::parse(format!("${:b>43}", "")).expect("an event id"));
+    let own = guest.rooms.identity();
+    let lure = draft.seal(room.rules, &own.server_name, &own.key).expect("sealed");
+    let at_host = host.room(&scene.room).await;
+    let became = host.rooms.receive(&at_host, &guest.name, vec![lure], &endless).await.expect("received");
+    assert!(matches!(became.as_slice(), [(_, Outcome::Missing)]), "{became:?}");
+    let asked = endless.asked.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(asked < 200, "asked {asked} times");
+    assert_eq!(faults(host, &scene.room).await, Vec::<String>::new());
+    // The room goes on.
+    scene.say(host, "still here").await;
+}
