@@ -2,7 +2,11 @@
 //!
 //! What fails here panics, as tests do.
 
+mod check;
 mod commands;
 mod configuration;
+mod crash;
+mod disk;
+mod load;
 mod process;
 mod serving;
