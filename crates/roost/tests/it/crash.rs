@@ -140,7 +140,7 @@ fn crashes(scratch: Option<Scratch>, seed: u64, kills: u64) {
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let (answered, cut, repeated) = (count(&load.tally.answered), count(&load.tally.cut), count(&load.tally.repeated));
     println!("seed {seed}: {kills} kills, {answered} requests answered, {cut} cut off, {repeated} sent again");
-    assert!(answered > 20 * kills, "the load was no load: {answered} answers");
+    assert!(answered > 5 * kills, "the load was no load: {answered} answers");
     assert!(repeated > 0, "nothing was sent twice");
 }
 
