@@ -139,6 +139,20 @@ fn conformance() -> Result<(), String> {
     Ok(())
 }
 
+/// The crash test in its long form. The test command has the same in a short one.
+pub(crate) fn crash(sqlite: &str, postgres: &str) -> Result<(), String> {
+    let test = ["test", "--locked", "--package", "roost", "--test", "it", "--", "crash::", "--nocapture"];
+    cargo(&test, &[("ROOST_TEST_DATABASE", "sqlite"), ("ROOST_CRASH_KILLS", sqlite)])?;
+    script("install-test-tools", &["postgres"])?;
+    let cluster = Cluster::start()?;
+    let there = [
+        ("ROOST_TEST_DATABASE", "postgres"),
+        ("ROOST_TEST_POSTGRES", cluster.url.as_str()),
+        ("ROOST_CRASH_KILLS", postgres),
+    ];
+    cargo(&test, &there)
+}
+
 /// A PostgreSQL cluster of our own, stopped when dropped.
 struct Cluster {
     folder: PathBuf,

@@ -2,8 +2,12 @@
 //!
 //! What fails here panics, as tests do.
 
+mod check;
 mod commands;
 mod configuration;
+mod crash;
+mod disk;
 mod federation;
+mod load;
 mod process;
 mod serving;

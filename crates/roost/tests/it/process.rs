@@ -79,6 +79,11 @@ impl Place {
         panic!("roost does not answer: {}", std::fs::read_to_string(self.path().join("err")).unwrap());
     }
 
+    /// Leaves the folder where it is, for whoever looks for what went wrong.
+    pub(crate) fn keep(&mut self) {
+        self.folder.disable_cleanup(true);
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.path().join("err")).unwrap()
     }
@@ -101,6 +106,17 @@ impl Running {
             pause();
         }
         panic!("no greeting");
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal and waits for the end; `None` when it takes longer than `limit`.
