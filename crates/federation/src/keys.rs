@@ -143,10 +143,8 @@ impl KeyRing {
             return Ok(known);
         }
         // Beyond this many, servers wait for each other.
-        stream::iter(missing.iter().map(|server| self.fetch_direct(server)))
-            .buffer_unordered(AT_ONCE)
-            .for_each(|_| std::future::ready(()))
-            .await;
+        let fetches: Vec<_> = missing.iter().map(|server| self.fetch_direct(server)).collect();
+        stream::iter(fetches).buffer_unordered(AT_ONCE).for_each(|_| std::future::ready(())).await;
         known = self.at_hand(wants).await?;
         for notary in &self.inner.notaries {
             let missing = self.missing(&known, wants);

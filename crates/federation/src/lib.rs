@@ -6,10 +6,15 @@
 //! * [`authenticate`]: who it is that asks us;
 //! * [`examine`]: what happens on the way to a server, for whoever wonders.
 
+pub mod asking;
 pub mod authenticate;
 mod error;
 pub mod examine;
+mod exchange;
+mod inbound;
+mod join;
 pub mod keys;
+mod path;
 pub mod peers;
 pub mod verify;
 
@@ -25,7 +30,15 @@ use roost_matrix::{
 use roost_store::Store;
 use roost_world::World;
 
-pub use self::{error::Error, keys::KeyRing, peers::Peers};
+pub use self::{
+    asking::Asking,
+    error::Error,
+    exchange::Exchange,
+    inbound::{Transaction, TransactionError},
+    join::{Answered, Handshake},
+    keys::KeyRing,
+    peers::Peers,
+};
 
 /// Who this server is to others.
 #[derive(Clone, Debug)]
@@ -56,6 +69,11 @@ impl Federation {
     ) -> Result<Self, Error> {
         let keys = KeyRing::open(store, peers.clone(), key_servers, world.clone()).await?;
         Ok(Self { peers, keys, world })
+    }
+
+    /// Time, chance and execution.
+    pub(crate) fn world(&self) -> &World {
+        &self.world
     }
 
     /// The name of this server.

@@ -45,12 +45,12 @@ impl Federation {
             (!stretch.is_empty()).then_some(stretch)
         });
         let stretches: Vec<_> =
-            stretches.map(|stretch| verify_stretch(&self.world, stretch, known.clone(), now)).collect();
+            stretches.map(|stretch| verify_stretch(self.world.clone(), stretch, known.clone(), now)).collect();
         Ok(stream::iter(stretches).buffered(AT_ONCE).concat().await)
     }
 }
 
-async fn verify_stretch(world: &World, pdus: Vec<Pdu>, known: std::sync::Arc<Known>, now: u64) -> Vec<Verdict> {
+async fn verify_stretch(world: World, pdus: Vec<Pdu>, known: std::sync::Arc<Known>, now: u64) -> Vec<Verdict> {
     let verify = move |pdus: &[Pdu], known: &Known| pdus.iter().map(|pdu| verify_event(pdu, known, now)).collect();
     let (events, keys) = (pdus.clone(), std::sync::Arc::clone(&known));
     match world.cpu(move || verify(&events, &keys)).await {

@@ -14,7 +14,11 @@ use crate::{Error, State};
 
 /// Reads a whole body, within the limits for size and time.
 pub(crate) async fn read(state: &State, headers: &HeaderMap, body: Body) -> Result<Bytes, Error> {
-    let limit = state.settings.max_body;
+    read_up_to(state, headers, body, state.settings.max_body).await
+}
+
+/// The same with a limit of the endpoint's own.
+pub(crate) async fn read_up_to(state: &State, headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Error> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())

@@ -262,7 +262,18 @@ impl From<roost_federation::Error> for Error {
         use roost_federation::Error as E;
 
         match error {
+            E::Rooms(error) => error.into(),
             E::Store(_) | E::Json(_) => Self::internal(error),
+            E::Nobody => Self::not_found("No other server could help"),
+            E::Incompatible(version) => {
+                let text = format!("Your server does not support the version of this room, {}", version.as_str());
+                let mut error = Self::new(StatusCode::BAD_REQUEST, ErrCode::IncompatibleRoomVersion, text);
+                error.extra.insert("room_version".to_owned(), version.as_str().into());
+                error
+            }
+            // What the other server refuses is refused here.
+            E::Refused { status: 403, message, .. } => Self::forbidden(message),
+            E::Refused { status: 404, message, .. } => Self::not_found(message),
             // What other servers do wrong is their fault; the details are in our log and none of the asker's business.
             other => {
                 tracing::debug!(error = %other, "another server fails");

@@ -64,6 +64,7 @@ pub use receive::{Nobody, Outcome, Peers, StateIds};
 pub use render::{Reader, Rendered};
 pub use roost_store::{Membership, rooms::Known};
 pub use send::{NewEvent, Transaction};
+pub use serve::Admitted;
 pub use stored::{OUTSIDE, Sent, Stored};
 pub use summary::Summary;
 pub use visibility::{HistoryVisibility, Range, Sight, Vision};

@@ -199,6 +199,19 @@ impl Rooms {
         Ok(self.local_members(read, room, 100)?.into_iter().find(|user| power.for_user(user) >= needed))
     }
 
+    /// Whether a user of this server is joined to the room, so that it is known here as it is now.
+    pub async fn is_resident(&self, room: &RoomId) -> Result<bool, Error> {
+        let (rooms, room) = (self.clone(), room.to_owned());
+        self.0
+            .store
+            .read(move |read| match rooms.room_in(read, &room) {
+                Ok(room) => Ok(!rooms.local_members(read, &room, 1)?.is_empty()),
+                Err(Error::UnknownRoom) => Ok(false),
+                Err(error) => Err(error),
+            })
+            .await
+    }
+
     /// Joined users of this server, at most `limit`, among those who have been there for the longest.
     pub(crate) fn local_members(&self, read: &Read<'_>, room: &Room, limit: usize) -> Result<Vec<OwnedUserId>, Error> {
         let (server, limit) = (&self.0.identity.server_name, i64::try_from(limit).unwrap_or(i64::MAX));

@@ -1,17 +1,21 @@
 //! The graph as other servers ask for it. Whether they may is asked by who calls.
 
 use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
 use roost_matrix::{
     event::{Draft, Pdu},
-    ids::{EventId, OwnedEventId},
+    ids::{EventId, OwnedEventId, OwnedServerName, ServerName},
+    server_acl::ServerAcl,
 };
 use roost_store::{
-    EventNo, Read, SnapshotNo,
+    EventNo, Membership, Read, SnapshotNo,
     events::{self, Place},
+    memberships,
+    rooms::{self, Known},
+    state, users_no,
 };
 
 use crate::{Error, NewEvent, Room, Rooms, StateIds, Stored, head::Head};
@@ -20,6 +24,17 @@ use crate::{Error, NewEvent, Room, Rooms, StateIds, Stored, head::Head};
 const PIECE: u16 = 1000;
 /// Events of a graph that are looked at for one request at most.
 const MAX_WALK: usize = 2000;
+
+/// How a server stands to a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// It has members in it.
+    Inside,
+    /// It has none, and may have some.
+    Outside,
+    /// The room's access control list shuts it out.
+    Denied,
+}
 
 impl Rooms {
     /// Events of a room by their ids, redacted where they are; those that are not known, or were rejected, are left out.
@@ -112,6 +127,81 @@ impl Rooms {
             .await
     }
 
+    /// The room that an event is part of, if it is known.
+    pub async fn room_of_event(&self, event: &EventId) -> Result<Option<Arc<Room>>, Error> {
+        let (rooms, event) = (self.clone(), event.to_owned());
+        self.0
+            .store
+            .read(move |read| match events::places(read, &[event.as_str()])?.pop() {
+                Some((_, room, _, _)) => Ok(rooms.rooms_in(read, &[room])?.pop()),
+                None => Ok(None),
+            })
+            .await
+    }
+
+    /// Events as a server may see them that is in the room: where the history is open to members only from their invitation or joining
+    /// on, those from before the server's first member are redacted.
+    ///
+    /// This goes by the room's present visibility and the present members of the server, which never shows more than each
+    /// event's own state would have to those who are in the room now.
+    pub async fn shown_to(&self, room: &Arc<Room>, server: &ServerName, pdus: Vec<Pdu>) -> Result<Vec<Pdu>, Error> {
+        let (rooms, room, server) = (self.clone(), room.clone(), server.to_owned());
+        self.0
+            .store
+            .read(move |read| {
+                let open = |word: Option<&str>| !matches!(word, Some("joined" | "invited"));
+                let words = state::words(read, &[room.no], "m.room.history_visibility", "")?;
+                if words.iter().all(|(_, _, word)| open(word.as_deref())) {
+                    return Ok(pdus);
+                }
+                let since = memberships::first_of_server(read, room.no, Membership::Join, &server)?;
+                let known = rooms.known(read, &room, pdus.iter().map(Pdu::event_id))?;
+                let places: HashMap<OwnedEventId, i64> =
+                    known.into_iter().map(|(stored, _)| (stored.pdu.event_id().to_owned(), stored.idx)).collect();
+                let may = |pdu: &Pdu| {
+                    let idx = places.get(pdu.event_id()).copied();
+                    pdu.state_key().is_some() || idx.is_some_and(|idx| since.is_some_and(|since| idx >= since))
+                };
+                Ok(pdus.into_iter().map(|pdu| if may(&pdu) { pdu } else { pdu.redacted() }).collect())
+            })
+            .await
+    }
+
+    /// The ids of the auth chain of an event of any kind; `None` when it is not known.
+    pub async fn auth_chain_of(&self, room: &Arc<Room>, event: &EventId) -> Result<Option<Vec<OwnedEventId>>, Error> {
+        let (rooms, room, event) = (self.clone(), room.clone(), event.to_owned());
+        self.0
+            .store
+            .read(move |read| {
+                let Some((stored, _)) = rooms.known(read, &room, std::iter::once(&*event))?.pop() else {
+                    return Ok(None);
+                };
+                // What a message cites is state, and that is indexed.
+                let cited = rooms.known(read, &room, stored.pdu.auth_events().iter().map(|id| &**id))?;
+                let cited: Vec<_> = cited.into_iter().map(|(stored, _)| stored).collect();
+                let mut chain = rooms.auth_chain(read, &room, &cited)?;
+                chain.extend(cited);
+                let ids: BTreeSet<_> = chain.iter().map(|stored| stored.pdu.event_id().to_owned()).collect();
+                Ok(Some(ids.into_iter().collect()))
+            })
+            .await
+    }
+
+    /// The ids of the auth chain of some state events that are known here.
+    pub async fn auth_chain_ids(&self, room: &Arc<Room>, of: &[OwnedEventId]) -> Result<Vec<OwnedEventId>, Error> {
+        let (rooms, room, of) = (self.clone(), room.clone(), of.to_vec());
+        self.0
+            .store
+            .read(move |read| {
+                let known = rooms.known(read, &room, of.iter().map(|id| &**id))?;
+                let known: Vec<_> = known.into_iter().map(|(stored, _)| stored).collect();
+                let state: Vec<_> = known.into_iter().filter(|stored| stored.pdu.state_key().is_some()).collect();
+                let chain = rooms.auth_chain(read, &room, &state)?;
+                Ok(chain.iter().map(|stored| stored.pdu.event_id().to_owned()).collect())
+            })
+            .await
+    }
+
     /// The events of a snapshot of the state.
     pub(crate) fn events_of(
         &self,
@@ -200,6 +290,45 @@ impl Rooms {
             open.push_back(next);
         }
         Ok(found)
+    }
+
+    /// The servers of a room's joined members, those first whose members have been there for the longest.
+    pub async fn servers(&self, room: &Room) -> Result<Known<Vec<OwnedServerName>>, Error> {
+        let no = room.no;
+        self.0
+            .store
+            .read(move |read| {
+                let row = rooms::by_no(read, no)?.ok_or(Error::UnknownRoom)?;
+                let members = memberships::of_room_as(read, no, Membership::Join, i64::MAX)?;
+                let (mut seen, mut servers) = (HashSet::new(), Vec::new());
+                for piece in members.chunks(1000) {
+                    let nos: Vec<_> = piece.iter().map(|member| member.user).collect();
+                    let names: HashMap<_, _> = users_no::names(read, &nos)?.into_iter().collect();
+                    for user in nos.iter().filter_map(|no| names.get(no)) {
+                        if seen.insert(user.server_name().to_owned()) {
+                            servers.push(user.server_name().to_owned());
+                        }
+                    }
+                }
+                Ok(if row.head.members.is_partial() { Known::Partial(servers) } else { Known::Whole(servers) })
+            })
+            .await
+    }
+
+    /// Whether a server has a joined member in a room, and the room's access control list admits it.
+    pub async fn admits(&self, room: &Arc<Room>, server: &ServerName) -> Result<Admitted, Error> {
+        let (rooms, room, server) = (self.clone(), room.clone(), server.to_owned());
+        self.0
+            .store
+            .read(move |read| {
+                let acl = rooms.current(read, &room, "m.room.server_acl", "")?;
+                if acl.is_some_and(|acl| !ServerAcl::of(acl.pdu.content()).allows(&server)) {
+                    return Ok(Admitted::Denied);
+                }
+                let members = memberships::of_server(read, room.no, Membership::Join, &server, 1)?;
+                Ok(if members.is_empty() { Admitted::Outside } else { Admitted::Inside })
+            })
+            .await
     }
 
     /// An event as it would be put after the room's tips now, for a server that is to sign it: `make_join` and its like. It

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use roost_federation::Federation;
+use roost_federation::{Exchange, Federation};
 use roost_matrix::{
     ids::{self, OwnedUserId},
     room_version::RoomVersion,
@@ -40,6 +40,8 @@ pub struct House {
     pub users: Users,
     /// Other servers.
     pub federation: Federation,
+    /// What is exchanged with them about rooms.
+    pub exchange: Exchange,
 }
 
 /// Why the house could not be opened.
@@ -116,7 +118,8 @@ impl House {
             ..roost_users::Options::new(server_name)
         };
         let users = Users::open(store.clone(), rooms.clone(), options, world.clone(), &workers).await?;
-        Ok(Self { world, workers, store, rooms, users, federation })
+        let exchange = Exchange::new(federation.clone(), rooms.clone());
+        Ok(Self { world, workers, store, rooms, users, federation, exchange })
     }
 
     /// Does what a command wants; the error is for whoever typed it.

@@ -69,6 +69,7 @@ impl Server {
             rooms: house.rooms.clone(),
             users: house.users.clone(),
             federation: house.federation.clone(),
+            exchange: house.exchange.clone(),
             sync: roost_sync::Sync::open(
                 house.store.clone(),
                 house.rooms.clone(),

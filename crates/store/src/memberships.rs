@@ -33,6 +33,8 @@ statements! {
                   WHERE room_no = $1 AND membership = $2 ORDER BY idx LIMIT $3";
     OF_SERVER = "SELECT u.user_id FROM memberships m JOIN users_no u ON u.user_no = m.user_no
                  WHERE m.room_no = $1 AND m.membership = $2 AND u.user_id LIKE $3 ORDER BY m.idx LIMIT $4";
+    FIRST_OF_SERVER = "SELECT CAST(min(m.idx) AS BIGINT) FROM memberships m JOIN users_no u ON u.user_no = m.user_no
+                       WHERE m.room_no = $1 AND m.membership = $2 AND u.user_id LIKE $3";
     OF_ROOM = "SELECT user_no, room_no, membership, event_no, idx, sender, position, forgotten FROM memberships WHERE room_no = $1";
     JOINED_IN = "SELECT room_no FROM memberships WHERE user_no = $1 AND membership = $2 AND room_no IN ints($3)";
     SET = "INSERT INTO memberships (user_no, room_no, membership, event_no, idx, sender, forgotten, position) VALUES ($1, $2, $3, $4, $5, $6, $7, position($8))
@@ -87,6 +89,17 @@ pub fn of_server(
     // No server name has a wildcard in it.
     let suffix = format!("%:{server}");
     read.all(OF_SERVER, params![room, word, suffix.as_str(), limit], |row| row.get(0))
+}
+
+/// Where the first of the present memberships of a server's users began.
+pub fn first_of_server(
+    read: &Read<'_>,
+    room: RoomNo,
+    word: Membership,
+    server: &ServerName,
+) -> Result<Option<i64>, Error> {
+    let suffix = format!("%:{server}");
+    Ok(read.one(FIRST_OF_SERVER, params![room, word, suffix.as_str()], |row| row.get(0))?.flatten())
 }
 
 /// Everybody's membership in a room.

@@ -19,11 +19,13 @@ mod client;
 mod database;
 mod server;
 mod user;
+mod village;
 
 pub use client::{Answer, Client};
 pub use roost::config;
 pub use server::Server;
 pub use user::User;
+pub use village::Village;
 
 use std::{fmt::Write as _, time::Duration};
 

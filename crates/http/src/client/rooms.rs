@@ -25,7 +25,7 @@ mod upgrade;
 use axum::Router;
 use roost_rooms::EventFilter;
 use roost_store::token::Token;
-use ruma::{OwnedRoomId, RoomId, RoomOrAliasId};
+use ruma::{OwnedRoomId, OwnedServerName, RoomId, RoomOrAliasId};
 
 use crate::{Caller, Error, State};
 
@@ -85,6 +85,19 @@ async fn follow_upgrade(state: &State, caller: &Caller, room: &RoomId) {
 }
 
 /// The room that an id or an alias stands for.
+/// The room, and servers that know it, where its alias is of another server.
+async fn room_id_and_servers(
+    state: &State,
+    named: &RoomOrAliasId,
+) -> Result<(OwnedRoomId, Vec<OwnedServerName>), Error> {
+    match <&ruma::RoomAliasId>::try_from(named) {
+        Ok(alias) if state.settings.federation && alias.server_name() != state.settings.server_name => {
+            Ok(state.exchange.resolve_alias(alias.server_name(), alias.as_str()).await?)
+        }
+        _ => Ok((room_id(state, named).await?, Vec::new())),
+    }
+}
+
 async fn room_id(state: &State, named: &RoomOrAliasId) -> Result<OwnedRoomId, Error> {
     match <&ruma::RoomId>::try_from(named) {
         Ok(id) => Ok(id.to_owned()),

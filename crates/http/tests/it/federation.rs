@@ -1,4 +1,5 @@
 //! `/_matrix/federation` and `/_matrix/key`.
 
 mod keys;
+mod rooms;
 mod version;

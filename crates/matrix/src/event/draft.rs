@@ -1,5 +1,6 @@
 //! New events.
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{FormatError, Members, Pdu, format, hashes, redaction};
@@ -88,6 +89,66 @@ impl Draft {
         let json = self.assemble(rules, &content, event_id, Some(&hash), Some(&String::from_utf8_lossy(&signatures)));
         let event_id = format::event_id_of(event_id.unwrap_or_default(), rules, || signed_bytes)?;
         Ok(format::sealed(json, event_id, rules)?)
+    }
+
+    /// The draft as JSON, for a server that is to [sign it](https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1make_joinroomiduserid).
+    pub fn template(&self, rules: &'static Rules) -> Result<String, SealError> {
+        Ok(self.assemble(rules, &self.canonical_content(rules)?, None, None, None))
+    }
+
+    /// Reads a draft that another server has made. What is missing or of the wrong type is an error; everything else than
+    /// what a draft has is dropped.
+    pub fn from_template(json: &[u8], rules: &'static Rules) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Template {
+            room_id: Option<OwnedRoomId>,
+            sender: OwnedUserId,
+            #[serde(rename = "type")]
+            kind: String,
+            state_key: Option<String>,
+            content: Box<RawValue>,
+            prev_events: Vec<Reference>,
+            auth_events: Vec<Reference>,
+            depth: u64,
+            origin_server_ts: u64,
+        }
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Reference {
+            Id(OwnedEventId),
+            WithHash(OwnedEventId, Hash),
+        }
+        #[derive(Deserialize)]
+        struct Hash {
+            sha256: String,
+        }
+        let template: Template = serde_json::from_slice(json)?;
+        let mut reference_hashes = Vec::new();
+        let mut ids = |references: Vec<Reference>| {
+            let id = |reference| match reference {
+                Reference::Id(id) => id,
+                Reference::WithHash(id, hash) => {
+                    let hash = base64::decode_exact::<32>(hash.sha256.as_bytes());
+                    reference_hashes.extend(hash.ok().map(|hash| (id.clone(), hash)));
+                    id
+                }
+            };
+            references.into_iter().map(id).collect::<Vec<_>>()
+        };
+        let (prev_events, auth_events) = (ids(template.prev_events), ids(template.auth_events));
+        Ok(Self {
+            room_id: template.room_id,
+            sender: template.sender,
+            kind: template.kind,
+            state_key: template.state_key,
+            content: template.content,
+            redacts: None,
+            prev_events,
+            auth_events,
+            reference_hashes,
+            depth: template.depth.min(rules.max_depth),
+            origin_server_ts: template.origin_server_ts,
+        })
     }
 
     fn canonical_content(&self, rules: &Rules) -> Result<String, SealError> {

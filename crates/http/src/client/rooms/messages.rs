@@ -5,7 +5,7 @@
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmessages>
 
 use axum::{Router, extract::State as Extract, routing::get};
-use roost_rooms::{Direction, MessagesQuery};
+use roost_rooms::{Direction, MessagesQuery, Nobody, Peers};
 use ruma::OwnedRoomId;
 use serde::Deserialize;
 
@@ -58,8 +58,10 @@ async fn messages(
         filter,
     };
     let lazy = wanted.filter.lazy_load_members;
-    let found =
-        state.rooms.messages(&room_id, &caller.user_id, Some(&caller.device_id), wanted, &roost_rooms::Nobody).await?;
+    // Whoever may have what is missing here is looked for only when something is.
+    let others = state.exchange.asking(Vec::new());
+    let peers: &dyn Peers = if state.settings.federation { &others } else { &Nobody };
+    let found = state.rooms.messages(&room_id, &caller.user_id, Some(&caller.device_id), wanted, peers).await?;
     let mut answer = Object::new().token("start", &found.start).events("chunk", &found.chunk);
     if let Some(end) = &found.end {
         answer = answer.token("end", end);
