@@ -22,6 +22,8 @@ use crate::{
     path::{path, query},
 };
 
+/// Where a join says who vouches for it.
+const VOUCHER: &str = "join_authorised_via_users_server";
 /// What a join may take: the state of the largest rooms.
 const JOIN: Limits = Limits { bytes: 512 << 20, silence: Duration::from_secs(60), total: Duration::from_secs(300) };
 
@@ -108,16 +110,16 @@ impl Exchange {
         profile: &MemberProfile,
         reason: Option<&str>,
     ) -> Result<Arc<Room>, Error> {
-        let make = path(&["federation", "v1", "make_join", room.as_str(), user.as_str()]);
+        let asked = path(&["federation", "v1", "make_join", room.as_str(), user.as_str()]);
         let versions: Vec<_> = RoomVersion::ALL.iter().map(|version| ("ver", version.as_str())).collect();
-        let made: Made = self.ask(server, Method::GET, &query(&make, &versions), None, Limits::default()).await?;
+        let template: Made = self.ask(server, Method::GET, &query(&asked, &versions), None, Limits::default()).await?;
         // Servers that do not say it are from before there were versions.
-        let version = made.room_version.as_deref().unwrap_or("1");
+        let version = template.room_version.as_deref().unwrap_or("1");
         let wrong = |why: String| Error::Answer { server: server.to_owned(), why };
         let version: RoomVersion = version.parse().map_err(|_| wrong(format!("room version {version}")))?;
         let rules = version.rules();
         let mut draft =
-            Draft::from_template(made.event.get().as_bytes(), rules).map_err(|error| wrong(error.to_string()))?;
+            Draft::from_template(template.event.get().as_bytes(), rules).map_err(|error| wrong(error.to_string()))?;
         let is_ours = draft.kind == "m.room.member"
             && draft.state_key.as_deref() == Some(user.as_str())
             && draft.sender == user
@@ -137,7 +139,6 @@ impl Exchange {
         ] {
             own.extend(value.map(|value| (key.to_owned(), value.into())));
         }
-        const VOUCHER: &str = "join_authorised_via_users_server";
         own.extend(content.get(VOUCHER).map(|voucher| (VOUCHER.to_owned(), voucher.clone())));
         draft.content = serde_json::value::to_raw_value(&own).map_err(|error| wrong(error.to_string()))?;
         draft.origin_server_ts = self.federation.world().now_ms();
@@ -304,7 +305,7 @@ impl Exchange {
     /// Signs a join for which a user of this server vouches. Only a template of ours names one of ours ([`Exchange::make`] looks
     /// whether the user is in one of the rooms that open this one), and the rules check that they may invite.
     fn vouch(&self, room: &Room, pdu: Pdu) -> Result<Pdu, Error> {
-        let named = pdu.content_member("join_authorised_via_users_server");
+        let named = pdu.content_member(VOUCHER);
         let user = named.and_then(|json| serde_json::from_str::<roost_matrix::ids::OwnedUserId>(json).ok());
         if !room.rules.auth.restricted || user.is_none_or(|user| user.server_name() != self.server_name()) {
             return Ok(pdu);

@@ -5,7 +5,7 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events>
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -52,7 +52,8 @@ async fn shared(state: &State, room: &OwnedRoomId, server: &ServerName) -> Resul
 pub(super) fn lists(lists: &[(&str, &[Pdu])], rest: &str) -> Response {
     let mut out = String::from("{");
     for (name, pdus) in lists {
-        out.push_str(&format!("\"{name}\":["));
+        // Writing to a String can not fail.
+        let _ = write!(out, "\"{name}\":[");
         for (at, pdu) in pdus.iter().enumerate() {
             if at > 0 {
                 out.push(',');

@@ -83,7 +83,8 @@ async fn send_join(
         answered.event.as_str()
     );
     if !servers.is_null() {
-        rest.push_str(&format!(",\"servers_in_room\":{servers}"));
+        rest.push_str(",\"servers_in_room\":");
+        rest.push_str(&servers.to_string());
     }
     Ok(lists(&[("state", &answered.state), ("auth_chain", &answered.auth_chain)], &rest))
 }

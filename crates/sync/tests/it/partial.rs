@@ -52,7 +52,7 @@ fn room_elsewhere(joining: &UserId, members: usize) -> (Vec<Pdu>, Pdu) {
     let creator = UserId::parse("@creator:there.example").unwrap();
     let room = RoomId::parse("!room:there.example").unwrap();
     let mut made: Vec<Pdu> = Vec::new();
-    let mut make = |sender: &UserId, kind: &str, state_key: &str, content: Value, auth: &[usize]| {
+    let mut add = |sender: &UserId, kind: &str, state_key: &str, content: Value, auth: &[usize]| {
         let id = |at: &usize| made[*at].event_id().to_owned();
         let draft = Draft {
             room_id: Some(room.clone()),
@@ -70,15 +70,15 @@ fn room_elsewhere(joining: &UserId, members: usize) -> (Vec<Pdu>, Pdu) {
         made.push(draft.seal(rules, &server, &key).unwrap());
     };
     let joined = json!({ "membership": "join" });
-    make(&creator, "m.room.create", "", json!({ "room_version": "11" }), &[]);
-    make(&creator, "m.room.member", creator.as_str(), joined.clone(), &[0]);
-    make(&creator, "m.room.power_levels", "", json!({ "users": { creator.as_str(): 100 } }), &[0, 1]);
-    make(&creator, "m.room.join_rules", "", json!({ "join_rule": "public" }), &[0, 1, 2]);
+    add(&creator, "m.room.create", "", json!({ "room_version": "11" }), &[]);
+    add(&creator, "m.room.member", creator.as_str(), joined.clone(), &[0]);
+    add(&creator, "m.room.power_levels", "", json!({ "users": { creator.as_str(): 100 } }), &[0, 1]);
+    add(&creator, "m.room.join_rules", "", json!({ "join_rule": "public" }), &[0, 1, 2]);
     for n in 0..members {
         let user = UserId::parse(format!("@member{n}:there.example")).unwrap();
-        make(&user, "m.room.member", user.as_str(), joined.clone(), &[0, 2, 3]);
+        add(&user, "m.room.member", user.as_str(), joined.clone(), &[0, 2, 3]);
     }
-    make(joining, "m.room.member", joining.as_str(), joined, &[0, 2, 3]);
+    add(joining, "m.room.member", joining.as_str(), joined, &[0, 2, 3]);
     let join = made.pop().unwrap();
     (made, join)
 }
