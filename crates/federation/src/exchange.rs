@@ -1,5 +1,10 @@
 //! What servers exchange about rooms.
 
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use http::Method;
 use roost_matrix::{
     event::Pdu,
@@ -9,8 +14,10 @@ use roost_matrix::{
 };
 use roost_net::client::Limits;
 use roost_rooms::{Known, Room, Rooms};
+use roost_store::{Position, Tx, destinations, events};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use tokio::sync::Notify;
 
 use crate::{Error, Federation};
 
@@ -21,6 +28,22 @@ pub struct Exchange {
     pub federation: Federation,
     /// The rooms here.
     pub rooms: Rooms,
+    /// What is handed to the sender beside the log.
+    pub(crate) handed: Arc<Handed>,
+}
+
+/// Servers that something waits for in the database, and the bell that says so.
+#[derive(Debug, Default)]
+pub(crate) struct Handed {
+    servers: Mutex<HashSet<OwnedServerName>>,
+    pub(crate) bell: Notify,
+}
+
+impl Handed {
+    /// Those that were handed in since this was asked.
+    pub(crate) fn take(&self) -> HashSet<OwnedServerName> {
+        std::mem::take(&mut *self.servers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Servers that are asked at most, when the first ones do not answer.
@@ -30,7 +53,7 @@ impl Exchange {
     /// Joins the two.
     #[must_use]
     pub fn new(federation: Federation, rooms: Rooms) -> Self {
-        Self { federation, rooms }
+        Self { federation, rooms, handed: Arc::default() }
     }
 
     /// The name of this server.
@@ -82,6 +105,31 @@ impl Exchange {
                 Ok(if verified.content_hash_matches { pdu } else { pdu.redacted() })
             })
             .collect())
+    }
+
+    /// Has an event that another server has sent passed on to those that can not know of it: joins and leaves of its users.
+    pub(crate) async fn pass_on(
+        &self,
+        room: &Room,
+        origin: &ServerName,
+        event: &Pdu,
+        at: Position,
+    ) -> Result<(), Error> {
+        let mut servers = self.servers_in(room).await?;
+        servers.retain(|server| server != origin);
+        if servers.is_empty() {
+            return Ok(());
+        }
+        let (names, id) = (servers.clone(), event.event_id().to_string());
+        let push = move |tx: &Tx<'_>| {
+            let Some(row) = events::by_id(tx, &id)? else { return Ok(()) };
+            let rows: Vec<_> = names.iter().map(|server| (server.as_str(), at, row.event)).collect();
+            destinations::push(tx, &rows)
+        };
+        self.rooms.store().write(push).await?;
+        self.handed.servers.lock().unwrap_or_else(PoisonError::into_inner).extend(servers);
+        self.handed.bell.notify_one();
+        Ok(())
     }
 
     /// The servers that are in a room, this one not among them; those of the members who have been there longest first.

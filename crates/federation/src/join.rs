@@ -287,7 +287,8 @@ impl Exchange {
         let id = pdu.event_id().to_owned();
         let became = self.rooms.receive(&room, &origin.to_owned(), vec![pdu.clone()], &Nobody).await?;
         match became.into_iter().next() {
-            Some((_, Outcome::Accepted(_) | Outcome::Known)) => {}
+            Some((_, Outcome::Accepted(at))) => self.pass_on(&room, origin, &pdu, at).await?,
+            Some((_, Outcome::Known)) => {}
             Some((_, Outcome::Rejected(why) | Outcome::SoftFailed(why))) => {
                 return Err(roost_rooms::Error::Forbidden(why).into());
             }

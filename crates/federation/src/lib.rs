@@ -16,6 +16,7 @@ mod join;
 pub mod keys;
 mod path;
 pub mod peers;
+mod sender;
 pub mod verify;
 
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use self::{
     join::{Answered, Handshake},
     keys::KeyRing,
     peers::Peers,
+    sender::{Sender, Status},
 };
 
 /// Who this server is to others.

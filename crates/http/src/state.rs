@@ -3,7 +3,7 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use http::HeaderName;
-use roost_federation::{Exchange, Federation};
+use roost_federation::{Exchange, Federation, Sender};
 use roost_rooms::Rooms;
 use roost_users::Users;
 use roost_world::{Workers, World};
@@ -37,6 +37,8 @@ pub struct Parts {
     pub federation: Federation,
     /// What is exchanged with them about rooms.
     pub exchange: Exchange,
+    /// What goes out to them.
+    pub sender: Sender,
     /// What clients see of the changes here.
     pub sync: roost_sync::Sync,
     /// What the configuration says about HTTP.

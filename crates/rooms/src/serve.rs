@@ -127,6 +127,16 @@ impl Rooms {
             .await
     }
 
+    /// An event by its number, of whatever room, redacted where it is.
+    pub fn pdu_of(&self, read: &Read<'_>, event: EventNo) -> Result<Option<Pdu>, Error> {
+        let Some(row) = events::by_no(read, event)? else { return Ok(None) };
+        let Some(room) = self.rooms_in(read, &[row.room])?.pop() else { return Ok(None) };
+        match self.stored(read, &room, &[event])?.pop() {
+            Some(stored) => Ok(Some(self.effective(read, &stored)?)),
+            None => Ok(None),
+        }
+    }
+
     /// The room that an event is part of, if it is known.
     pub async fn room_of_event(&self, event: &EventId) -> Result<Option<Arc<Room>>, Error> {
         let (rooms, event) = (self.clone(), event.to_owned());
@@ -310,7 +320,14 @@ impl Rooms {
                         }
                     }
                 }
-                Ok(if row.head.members.is_partial() { Known::Partial(servers) } else { Known::Whole(servers) })
+                if !row.head.members.is_partial() {
+                    return Ok(Known::Whole(servers));
+                }
+                // Of the others it was told with the join which servers they are on.
+                let told = rooms::partial_one(read, no)?.map(|partial| partial.servers).unwrap_or_default();
+                let told: Vec<OwnedServerName> = serde_json::from_str(&told).unwrap_or_default();
+                servers.extend(told.into_iter().filter(|server| seen.insert(server.clone())));
+                Ok(Known::Partial(servers))
             })
             .await
     }

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use roost_federation::{Exchange, Federation};
+use roost_federation::{Exchange, Federation, Sender};
 use roost_matrix::{
     ids::{self, OwnedUserId},
     room_version::RoomVersion,
@@ -42,6 +42,8 @@ pub struct House {
     pub federation: Federation,
     /// What is exchanged with them about rooms.
     pub exchange: Exchange,
+    /// What goes out to them.
+    pub sender: Sender,
 }
 
 /// Why the house could not be opened.
@@ -119,7 +121,18 @@ impl House {
         };
         let users = Users::open(store.clone(), rooms.clone(), options, world.clone(), &workers).await?;
         let exchange = Exchange::new(federation.clone(), rooms.clone());
-        Ok(Self { world, workers, store, rooms, users, federation, exchange })
+        let sender = Sender::new(exchange.clone());
+        Ok(Self { world, workers, store, rooms, users, federation, exchange, sender })
+    }
+
+    /// Starts what goes on in the background of a server that speaks with others. Commands that open the house do not.
+    pub async fn start_federation(&self) -> Result<(), HouseError> {
+        let sender = self.sender.clone();
+        self.workers.start_future("federation sender", |stop| sender.run(stop));
+        for (room, servers) in self.rooms.partial_rooms().await? {
+            self.exchange.complete_in_background(room, servers);
+        }
+        Ok(())
     }
 
     /// Does what a command wants; the error is for whoever typed it.

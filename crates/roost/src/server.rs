@@ -63,6 +63,9 @@ impl Server {
         let metrics_text = telemetry::metrics();
         let house = House::open(config, &data_dir, world.clone()).await?;
         telemetry::keep_metrics(&house.workers, &world);
+        if config.federation.enabled {
+            house.start_federation().await?;
+        }
         let state = State::new(Parts {
             world: world.clone(),
             workers: house.workers.clone(),
@@ -70,6 +73,7 @@ impl Server {
             users: house.users.clone(),
             federation: house.federation.clone(),
             exchange: house.exchange.clone(),
+            sender: house.sender.clone(),
             sync: roost_sync::Sync::open(
                 house.store.clone(),
                 house.rooms.clone(),

@@ -30,6 +30,7 @@ pub mod auth_chains;
 pub mod check;
 mod copy;
 pub mod cursors;
+pub mod destinations;
 pub mod devices;
 pub mod error;
 pub mod events;

@@ -24,6 +24,7 @@ pub(crate) const ALL: &[Migration] = migrations![
     "0004_state",
     "0006_auth_chains",
     "0008_federation",
+    "0009_sender",
     "0010_event_marks",
 ];
 

@@ -14,6 +14,7 @@ pub(crate) const ALL: &[(&str, &[(&str, &str)])] = &[
     ("check", crate::check::STATEMENTS),
     ("copy", crate::copy::STATEMENTS),
     ("cursors", crate::cursors::STATEMENTS),
+    ("destinations", crate::destinations::STATEMENTS),
     ("devices", crate::devices::STATEMENTS),
     ("events", crate::events::STATEMENTS),
     ("filters", crate::filters::STATEMENTS),

@@ -34,7 +34,10 @@ impl FromRequest<State> for Origin {
         let uri = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let signed = Some(&*body).filter(|body| !body.is_empty());
         match state.federation.authenticate(&parts.method, uri, &parts.headers, signed).await {
-            Ok(server) => Ok(Self { server, body }),
+            Ok(server) => {
+                state.sender.heard_from(&server).await?;
+                Ok(Self { server, body })
+            }
             Err(Denied::Failed(error)) => Err(error.into()),
             Err(Denied::Body(error)) => Err(Error::bad_json(format!("The request body is {error}"))),
             Err(denied) => Err(Error::new(StatusCode::UNAUTHORIZED, ErrCode::Unauthorized, denied.to_string())),

@@ -56,7 +56,7 @@ pub(crate) fn damage(file: &Path, sql: &'static str) {
 /// What is done to a sound database, and what must be told.
 const DAMAGES: &[(&str, &str)] = &[
     (
-        "INSERT INTO timeline (room_no, idx, event_no, position) SELECT room_no, idx + 1000000, event_no, NULL FROM timeline LIMIT 1",
+        "INSERT INTO timeline (room_no, idx, event_no, position, aside) SELECT room_no, idx + 1000000, event_no, NULL, FALSE FROM timeline LIMIT 1",
         "has two places in the history",
     ),
     (

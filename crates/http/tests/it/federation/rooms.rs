@@ -4,6 +4,8 @@ use roost_testkit::{Server, User, Village, eventually, segment};
 use serde_json::{Value, json};
 
 struct Two {
+    // Their certificates are in there.
+    _village: Village,
     host: Server,
     guest: Server,
     alice: User,
@@ -14,7 +16,7 @@ async fn two() -> Two {
     let village = Village::new();
     let (host, guest) = (village.server().await, village.server().await);
     let (alice, bob) = (host.register("alice").await, guest.register("bob").await);
-    Two { host, guest, alice, bob }
+    Two { _village: village, host, guest, alice, bob }
 }
 
 fn good((status, answer): (u16, Value)) -> Value {
@@ -144,6 +146,76 @@ async fn what_is_said_on_one_server_is_heard_on_the_other() {
         })
         .await;
     }
+    sound(&two.host, &room).await;
+    sound(&two.guest, &room).await;
+}
+
+#[tokio::test]
+async fn a_third_server_hears_of_who_joins_and_leaves_and_of_what_they_say() {
+    let village = Village::new();
+    let (host, guest, third) = (village.server().await, village.server().await, village.server().await);
+    let (alice, bob, carol) =
+        (host.register("alice").await, guest.register("bob").await, third.register("carol").await);
+    let room = room(&alice, "11").await;
+    let path = format!("/_matrix/client/v3/join/{}?via={}", segment(&room), name(&host));
+    good(carol.post(&path, &json!({})).await);
+    // Bob joins through the host, which tells carol's server.
+    good(bob.post(&path, &json!({})).await);
+    let is_in = |user: &User| {
+        let (user, room, bob) = (user.clone(), room.clone(), bob.id.clone());
+        async move {
+            let members = good(user.get(&User::room_path(&room, &["joined_members"])).await);
+            members["joined"].get(&bob).is_some()
+        }
+    };
+    eventually("bob is there", async || is_in(&carol).await.then_some(())).await;
+    say(&bob, &room, "hello").await;
+    eventually("bob is heard", async || (bodies(&carol, &room).await == ["hello"]).then_some(())).await;
+    good(bob.post(&User::room_path(&room, &["leave"]), &json!({})).await);
+    eventually("bob has left", async || (!is_in(&carol).await).then_some(())).await;
+    for server in [&host, &third] {
+        sound(server, &room).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_said_while_a_server_was_down_reaches_it_once_it_is_back_and_in_order() {
+    let mut two = two().await;
+    let room = room(&two.alice, "12").await;
+    let path = format!("/_matrix/client/v3/join/{}?via={}", segment(&room), name(&two.host));
+    good(two.bob.post(&path, &json!({})).await);
+    good(two.bob.get(&User::room_path(&room, &["joined_members"])).await);
+    two.guest.stop().await;
+    for n in 0..60 {
+        say(&two.alice, &room, &format!("{n}")).await;
+    }
+    let status = || async {
+        let all = two.host.house().sender.status().await.unwrap();
+        all.into_iter().find(|status| status.destination.failures > 0)
+    };
+    // The transaction that was tried is kept as it was sent.
+    let down = eventually("a failure", status).await;
+    let open = down.destination.open.clone().expect("a transaction under way");
+    assert!(down.destination.last_error.is_some() && down.destination.next_try > 0);
+    // The host is stopped and started in between: nothing of it is lost or made anew.
+    two.host.restart().await;
+    let all = two.host.house().sender.status().await.unwrap();
+    assert_eq!(all[0].destination.open.as_ref(), Some(&open));
+    two.guest.restart().await;
+    // It is heard from, and so not waited for any longer.
+    say(&two.bob, &room, "back").await;
+    let wanted: Vec<String> = (0..60).map(|n| n.to_string()).collect();
+    eventually("all that was missed", async || {
+        let heard = bodies(&two.bob, &room).await;
+        let heard: Vec<_> = heard.into_iter().filter(|body| body != "back").collect();
+        (heard == wanted).then_some(())
+    })
+    .await;
+    eventually("nothing waits", async || {
+        let all = two.host.house().sender.status().await.unwrap();
+        all.iter().all(|status| status.waiting == 0 && status.destination.open.is_none()).then_some(())
+    })
+    .await;
     sound(&two.host, &room).await;
     sound(&two.guest, &room).await;
 }
