@@ -207,13 +207,12 @@ impl Sender {
             if stored.pdu.sender().server_name() != exchange.server_name() {
                 continue;
             }
-            let servers = match rooms.get(&no) {
-                Some(servers) => servers.clone(),
-                None => {
-                    let servers = exchange.servers_in(&room).await?;
-                    rooms.insert(no, servers.clone());
-                    servers
-                }
+            let servers = if let Some(servers) = rooms.get(&no) {
+                servers.clone()
+            } else {
+                let servers = exchange.servers_in(&room).await?;
+                rooms.insert(no, servers.clone());
+                servers
             };
             // Whoever is sent away is to hear of it, too.
             let target = stored.pdu.state_key().filter(|_| stored.pdu.kind() == "m.room.member");
