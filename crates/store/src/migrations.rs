@@ -17,7 +17,7 @@ macro_rules! migrations {
 }
 
 /// All of them, in order.
-pub(crate) const ALL: &[Migration] = migrations!["0001_log", "0002_rooms", "0003_users", "0004_state"];
+pub(crate) const ALL: &[Migration] = migrations!["0001_log", "0002_rooms", "0003_users", "0004_state", "0007_identity"];
 
 /// One file.
 #[derive(Debug)]
