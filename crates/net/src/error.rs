@@ -30,6 +30,12 @@ pub enum Error {
     /// The name has no address.
     #[error("{0} has no address")]
     NoAddress(String),
+    /// The domain declares that it has no such service.
+    #[error("{0} declares that no homeserver is there")]
+    NoService(String),
+    /// A server name is none.
+    #[error("{0:?} is no server name")]
+    ServerName(String),
     /// The guard forbids all addresses of the host.
     #[error("{host} is at {address}, which is no public address (outbound.allow_ranges makes exceptions)")]
     Forbidden {
