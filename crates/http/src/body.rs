@@ -1,6 +1,9 @@
 //! Reading request bodies: bounded in size and time, and checked to be JSON before anything looks at them.
 
-use axum::{body::Body, extract::FromRequest};
+use axum::{
+    body::Body,
+    extract::{FromRef, FromRequest},
+};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use http::{HeaderMap, Request, StatusCode, header};
@@ -10,10 +13,10 @@ use roost_matrix::{
 };
 use serde_json::value::RawValue;
 
-use crate::{Error, State};
+use crate::{Error, Front};
 
 /// Reads a whole body, within the limits for size and time.
-pub(crate) async fn read(state: &State, headers: &HeaderMap, body: Body) -> Result<Bytes, Error> {
+pub(crate) async fn read(state: &Front, headers: &HeaderMap, body: Body) -> Result<Bytes, Error> {
     let limit = state.settings.max_body;
     let announced = headers
         .get(header::CONTENT_LENGTH)
@@ -71,12 +74,15 @@ pub(crate) fn check_object(body: &[u8]) -> Result<(), Error> {
 #[derive(Clone, Debug)]
 pub struct JsonBytes(pub Bytes);
 
-impl FromRequest<State> for JsonBytes {
+impl<S: Send + Sync> FromRequest<S> for JsonBytes
+where
+    Front: FromRef<S>,
+{
     type Rejection = Error;
 
-    async fn from_request(request: Request<Body>, state: &State) -> Result<Self, Error> {
+    async fn from_request(request: Request<Body>, state: &S) -> Result<Self, Error> {
         let (parts, body) = request.into_parts();
-        let body = read(state, &parts.headers, body).await?;
+        let body = read(&Front::from_ref(state), &parts.headers, body).await?;
         if body.is_empty() {
             return Ok(Self(Bytes::from_static(b"{}")));
         }
@@ -89,10 +95,13 @@ impl FromRequest<State> for JsonBytes {
 #[derive(Clone, Debug)]
 pub struct RawJson(pub Box<RawValue>);
 
-impl FromRequest<State> for RawJson {
+impl<S: Send + Sync> FromRequest<S> for RawJson
+where
+    Front: FromRef<S>,
+{
     type Rejection = Error;
 
-    async fn from_request(request: Request<Body>, state: &State) -> Result<Self, Error> {
+    async fn from_request(request: Request<Body>, state: &S) -> Result<Self, Error> {
         let JsonBytes(body) = JsonBytes::from_request(request, state).await?;
         serde_json::from_slice(&body).map(Self).map_err(|error| Error::not_json(error.to_string()))
     }

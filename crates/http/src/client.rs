@@ -10,6 +10,7 @@ mod devices;
 mod directory;
 mod filter;
 mod login;
+mod openid;
 mod profile;
 mod push_rules;
 mod receipts;
@@ -36,6 +37,7 @@ pub(crate) fn routes() -> Router<State> {
         .merge(directory::routes())
         .merge(filter::routes())
         .merge(login::routes())
+        .merge(openid::routes())
         .merge(profile::routes())
         .merge(push_rules::routes())
         .merge(receipts::routes())

@@ -18,7 +18,7 @@ use http::{Extensions, HeaderMap, HeaderValue, Method, Request, StatusCode, head
 use roost_matrix::error::ErrCode;
 use tracing::Instrument as _;
 
-use crate::{Error, State, limits::Class};
+use crate::{Error, Front, limits::Class};
 
 /// The other end of the connection; whoever accepts connections adds it to each request's extensions.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ pub struct Peer(pub SocketAddr);
 static REQUESTS: AtomicU64 = AtomicU64::new(1);
 
 /// The outermost layer.
-pub(crate) async fn pass(Extract(state): Extract<State>, request: Request<Body>, next: Next) -> Response {
+pub(crate) async fn pass(Extract(state): Extract<Front>, request: Request<Body>, next: Next) -> Response {
     let started = state.world.clock.monotonic();
     // Ids are ours alone: one from outside could forge lines of the log.
     let id = REQUESTS.fetch_add(1, Ordering::Relaxed);
@@ -83,7 +83,7 @@ fn leaves_body(status: StatusCode) -> bool {
 }
 
 async fn answer(
-    state: &State,
+    state: &Front,
     request: Request<Body>,
     route: Option<&MatchedPath>,
     next: Next,
@@ -107,7 +107,7 @@ async fn answer(
 }
 
 /// The client's address: the connection's other end, or what a trusted proxy says.
-pub(crate) fn client_address(state: &State, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+pub(crate) fn client_address(state: &Front, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
     let named = state.settings.client_address_header.as_ref().and_then(|name| {
         // Proxies append, so only the last address was written by the one that is trusted.
         let value = headers.get_all(name).iter().next_back()?.to_str().ok()?;
@@ -132,7 +132,7 @@ fn allow_origins(headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
 }
 
-fn tell(state: &State, method: &Method, route: Option<&MatchedPath>, response: &Response, took: Duration) {
+fn tell(state: &Front, method: &Method, route: Option<&MatchedPath>, response: &Response, took: Duration) {
     let status = response.status();
     let route = route.map_or("none", MatchedPath::as_str);
     // A method of the client's own making would make a label of its own making.

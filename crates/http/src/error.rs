@@ -192,6 +192,41 @@ impl From<roost_rooms::Error> for Error {
     }
 }
 
+impl From<roost_identity::Error> for Error {
+    fn from(error: roost_identity::Error) -> Self {
+        use roost_identity::Error as E;
+
+        let text = error.to_string();
+        let (status, errcode) = match error {
+            E::Store(_) | E::Unusable(_) => return Self::internal(error),
+            E::InvalidEmail => (StatusCode::BAD_REQUEST, ErrCode::InvalidEmail),
+            E::InvalidAddress => (StatusCode::BAD_REQUEST, ErrCode::InvalidAddress),
+            E::InvalidParam(_) | E::UnknownMedium | E::UnknownAlgorithm => {
+                (StatusCode::BAD_REQUEST, ErrCode::InvalidParam)
+            }
+            E::InviteMedium => (StatusCode::BAD_REQUEST, ErrCode::Unrecognized),
+            E::UnknownToken | E::OpenId => (StatusCode::UNAUTHORIZED, ErrCode::Unauthorized),
+            E::Homeserver(_) => (StatusCode::BAD_GATEWAY, ErrCode::ConnectionFailed),
+            E::TermsNotSigned => (StatusCode::FORBIDDEN, ErrCode::TermsNotSigned),
+            E::Forbidden(_) => (StatusCode::FORBIDDEN, ErrCode::Forbidden),
+            E::NoSession => (StatusCode::NOT_FOUND, ErrCode::NoValidSession),
+            E::SessionExpired => (StatusCode::BAD_REQUEST, ErrCode::SessionExpired),
+            E::NotValidated => (StatusCode::BAD_REQUEST, ErrCode::SessionNotValidated),
+            E::TokenIncorrect => (StatusCode::BAD_REQUEST, ErrCode::TokenIncorrect),
+            E::EmailSend => (StatusCode::BAD_REQUEST, ErrCode::EmailSendError),
+            E::SmsSend => (StatusCode::BAD_REQUEST, ErrCode::SendError),
+            E::DestinationRejected => (StatusCode::BAD_REQUEST, ErrCode::DestinationRejected),
+            E::InvalidPepper => (StatusCode::BAD_REQUEST, ErrCode::InvalidPepper),
+            E::TooManyAddresses(_) => (StatusCode::PAYLOAD_TOO_LARGE, ErrCode::TooLarge),
+            E::InUse(user) => {
+                return Self::bad_request(ErrCode::ThreepidInUse, text).with("mxid", user.as_str());
+            }
+            E::UnknownInvite => (StatusCode::NOT_FOUND, ErrCode::Unrecognized),
+        };
+        Self::new(status, errcode, text)
+    }
+}
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut body = self.extra;

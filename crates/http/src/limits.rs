@@ -69,13 +69,20 @@ impl Limits {
     /// Counts a request from an address; `M_LIMIT_EXCEEDED` when its allowance is used up.
     pub fn address(&self, class: Class, address: IpAddr) -> Result<(), Error> {
         let limiter = self.class(class).and_then(|limits| limits.address.as_ref());
-        limiter.map_or(Ok(()), |limiter| limiter.take(&network(address)))
+        limiter.map_or(Ok(()), |limiter| limiter.take(&network(address), NonZeroU32::MIN))
     }
 
     /// Counts a request by (or, for logins, an attempt at) a user; `M_LIMIT_EXCEEDED` when the allowance is used up.
     pub fn user(&self, class: Class, user: &str) -> Result<(), Error> {
         let limiter = self.class(class).and_then(|limits| limits.user.as_ref());
-        limiter.map_or(Ok(()), |limiter| limiter.take(&user.to_owned()))
+        limiter.map_or(Ok(()), |limiter| limiter.take(&user.to_owned(), NonZeroU32::MIN))
+    }
+
+    /// Counts that a user looks up so many addresses with one request. What is more than the whole allowance takes all of it.
+    pub fn looked_up(&self, user: &str, addresses: usize) -> Result<(), Error> {
+        let Some(addresses) = NonZeroU32::new(u32::try_from(addresses).unwrap_or(u32::MAX)) else { return Ok(()) };
+        let limiter = self.class(Class::IdentityAddresses).and_then(|limits| limits.user.as_ref());
+        limiter.map_or(Ok(()), |limiter| limiter.take(&user.to_owned(), addresses))
     }
 
     fn class(&self, class: Class) -> Option<&ClassLimits> {
@@ -121,9 +128,10 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         Some(Self { quota, clock, keyed })
     }
 
-    fn take(&self, key: &K) -> Result<(), Error> {
+    fn take(&self, key: &K, count: NonZeroU32) -> Result<(), Error> {
         let keyed = self.keyed.read().unwrap_or_else(PoisonError::into_inner);
-        let verdict = keyed.check_key(key);
+        // There is room for the whole allowance, so the outer error does not come.
+        let verdict = keyed.check_key_n(key, count.min(self.quota.burst_size())).unwrap_or(Ok(()));
         let full = keyed.len() > KEYS;
         drop(keyed);
         if full {

@@ -14,13 +14,13 @@ use http::header;
 use roost_world::WorkerState;
 use serde_json::{Value, json};
 
-use crate::{Error, State};
+use crate::{Error, Front};
 
-pub(crate) fn health() -> Router<State> {
+pub(crate) fn health() -> Router<Front> {
     Router::new().route("/_roost/health/live", get(live)).route("/_roost/health/ready", get(ready))
 }
 
-pub(crate) fn metrics() -> Router<State> {
+pub(crate) fn metrics() -> Router<Front> {
     Router::new().route("/_roost/metrics", get(text))
 }
 
@@ -33,16 +33,15 @@ async fn live() -> Json<Value> {
 const DATABASE: Duration = Duration::from_secs(3);
 
 /// The server does its work: it is not shutting down, no background loop has died, and the database answers.
-async fn ready(Extract(state): Extract<State>) -> Result<Json<Value>, Error> {
+async fn ready(Extract(state): Extract<Front>) -> Result<Json<Value>, Error> {
     if state.workers.stop_signal().is_set() {
         return Err(Error::unavailable("The server is shutting down"));
     }
     if let Some(worker) = state.workers.list().into_iter().find(|worker| worker.state == WorkerState::Failed) {
         return Err(Error::unavailable(format!("The worker {} has failed", worker.name)));
     }
-    // Any small question will do: what counts is that it is answered.
-    match state.world.timeout(DATABASE, state.users.has_accounts()).await {
-        Some(Ok(_)) => Ok(Json(json!({ "status": "ready" }))),
+    match state.world.timeout(DATABASE, (state.ready)()).await {
+        Some(Ok(())) => Ok(Json(json!({ "status": "ready" }))),
         Some(Err(error)) => {
             tracing::warn!(%error, "not ready: the database does not answer");
             Err(Error::unavailable("The database does not answer"))
@@ -51,7 +50,7 @@ async fn ready(Extract(state): Extract<State>) -> Result<Json<Value>, Error> {
     }
 }
 
-async fn text(Extract(state): Extract<State>) -> Response {
+async fn text(Extract(state): Extract<Front>) -> Response {
     match &state.metrics_text {
         Some(render) => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], render()).into_response()

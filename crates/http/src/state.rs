@@ -1,14 +1,13 @@
 //! What every endpoint can reach.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc};
 
-use http::HeaderName;
+use axum::extract::FromRef;
 use roost_rooms::Rooms;
 use roost_users::Users;
-use roost_world::{Workers, World};
 use ruma::{OwnedServerName, RoomVersionId};
 
-use crate::{admin::register::Nonces, limits::Limits, tallies::Tallies, uia::Uia};
+use crate::{Front, admin::register::Nonces, uia::Uia};
 
 /// What every endpoint can reach: a shared [`Parts`], and what the HTTP layer itself remembers between requests.
 #[derive(Clone)]
@@ -18,15 +17,12 @@ struct Inner {
     parts: Parts,
     uia: Uia,
     nonces: Nonces,
-    tallies: Tallies,
 }
 
 /// The parts of a [`State`].
 pub struct Parts {
-    /// Time, chance and execution.
-    pub world: World,
-    /// The background loops; long polls watch their stop signal.
-    pub workers: Workers,
+    /// What every listener has, whatever it serves.
+    pub front: Front,
     /// The room engine.
     pub rooms: Rooms,
     /// Accounts, sessions, devices, profiles, account data.
@@ -35,10 +31,6 @@ pub struct Parts {
     pub sync: roost_sync::Sync,
     /// What the configuration says about HTTP.
     pub settings: Settings,
-    /// The rate limits.
-    pub limits: Limits,
-    /// Writes the metrics in Prometheus' text format, when there is a recorder.
-    pub metrics_text: Option<Arc<dyn Fn() -> String + Send + Sync>>,
 }
 
 /// What the configuration says about HTTP.
@@ -60,16 +52,6 @@ pub struct Settings {
     pub directory_requires_authentication: bool,
     /// Whom `/.well-known/matrix/support` names.
     pub support: Support,
-    /// The largest accepted request body, in bytes.
-    pub max_body: usize,
-    /// The longest a request body may take to arrive.
-    pub body_timeout: Duration,
-    /// The largest accepted request head (URI and headers), in bytes.
-    pub max_head: usize,
-    /// The header in which a trusted proxy names the client's address.
-    pub client_address_header: Option<HeaderName>,
-    /// Whether every answered request is logged, and not only the failed ones.
-    pub log_requests: bool,
 }
 
 /// Who may register an account.
@@ -98,17 +80,12 @@ impl State {
     /// Shares `parts`.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(Inner { parts, uia: Uia::default(), nonces: Nonces::default(), tallies: Tallies::default() }))
+        Self(Arc::new(Inner { parts, uia: Uia::default(), nonces: Nonces::default() }))
     }
 
     /// The sessions of user-interactive authentication.
     pub(crate) fn uia(&self) -> &Uia {
         &self.0.uia
-    }
-
-    /// How many requests were answered, and how fast.
-    pub(crate) fn tallies(&self) -> &Tallies {
-        &self.0.tallies
     }
 
     /// The nonces of registration by shared secret.
@@ -122,5 +99,20 @@ impl Deref for State {
 
     fn deref(&self) -> &Parts {
         &self.0.parts
+    }
+}
+
+/// Time, workers and limits are the front's.
+impl Deref for Parts {
+    type Target = Front;
+
+    fn deref(&self) -> &Front {
+        &self.front
+    }
+}
+
+impl FromRef<State> for Front {
+    fn from_ref(state: &State) -> Self {
+        state.front.clone()
     }
 }

@@ -84,7 +84,8 @@ impl ThirdPartyId {
     pub fn phone(country: &str, number: &str) -> Result<Self, Error> {
         let dialled_from: country::Id =
             country.parse().map_err(|_| Error::InvalidParam("the country is not two capital letters of ISO 3166"))?;
-        if number.len() > MAX_PHONE || number.chars().any(char::is_control) {
+        let dialled = |c: char| c.is_ascii_digit() || " +-()./".contains(c);
+        if number.len() > MAX_PHONE || !number.chars().all(dialled) {
             return Err(Error::InvalidAddress);
         }
         let number = phonenumber::parse(Some(dialled_from), number).map_err(|_| Error::InvalidAddress)?;

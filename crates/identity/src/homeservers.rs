@@ -66,14 +66,10 @@ impl Homeservers {
         if answer.status.is_success() { Ok(()) } else { Err(describe(&answer)) }
     }
 
-    /// Whether a request is signed by the homeserver `origin`: one of `candidates`, each the JSON object that would have been
-    /// signed. The homeserver is asked for its keys.
-    ///
-    /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#request-authentication>
-    pub(crate) async fn has_signed(&self, origin: &ServerName, candidates: &[String]) -> Result<bool, Error> {
-        let keys = self.keys(origin).await.map_err(Error::Homeserver)?;
-        let key = |key_id: &str| keys.iter().find(|(known, _)| known == key_id).map(|(_, key)| *key);
-        Ok(candidates.iter().any(|json| signing::verify_json(json.as_bytes(), origin.as_str(), key).is_ok()))
+    /// The key of that id that a homeserver signs with today, if it has one.
+    pub(crate) async fn key(&self, server: &ServerName, key_id: &str) -> Result<Option<PublicKey>, Error> {
+        let keys = self.keys(server).await.map_err(Error::Homeserver)?;
+        Ok(keys.into_iter().find(|(known, _)| known == key_id).map(|(_, key)| key))
     }
 
     /// The keys that a homeserver signs with today.

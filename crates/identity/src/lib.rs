@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 use roost_matrix::ids::{OwnedServerName, ServerName};
 use roost_net::{
     client::{Client, Target},
+    discovery::Discovery,
     mail::Mailer,
 };
 use roost_store::{Store, identity_peppers};
@@ -83,6 +84,13 @@ pub struct Options {
 pub trait Discover: Send + Sync + 'static {
     /// Where the homeserver of that name is reached; the error is for the operator.
     fn target(&self, server: &ServerName) -> BoxFuture<Result<Target, String>>;
+}
+
+impl Discover for Discovery {
+    fn target(&self, server: &ServerName) -> BoxFuture<Result<Target, String>> {
+        let (discovery, server) = (self.clone(), server.to_owned());
+        Box::pin(async move { discovery.find(&server).await.map_err(|error| error.to_string()) })
+    }
 }
 
 /// How the identity server reaches others.

@@ -45,7 +45,6 @@ impl Identity {
         private_key: &str,
     ) -> Result<(), Error> {
         let options = &self.0.options;
-        let some = |text: &Option<String>| text.as_deref().filter(|text| !text.is_empty()).map(short);
         let is_space = details.room_type.as_deref() == Some("m.space");
         let yes = |is| Some(Cow::Borrowed("yes")).filter(|_| is);
         let mut sign_url = format!("{}/_matrix/identity/v2/sign-ed25519", options.base_url);
@@ -54,14 +53,14 @@ impl Identity {
             ("server_name", Some(Cow::Borrowed(options.server_name.as_str()))),
             ("to", Some(Cow::Borrowed(id.address()))),
             ("sender", Some(Cow::Borrowed(sender.as_str()))),
-            ("inviter_name", some(&details.sender_display_name).or(Some(Cow::Borrowed(sender.as_str())))),
-            ("sender_avatar_url", some(&details.sender_avatar_url)),
+            ("inviter_name", some(details.sender_display_name.as_deref()).or(Some(Cow::Borrowed(sender.as_str())))),
+            ("sender_avatar_url", some(details.sender_avatar_url.as_deref())),
             ("room_id", Some(Cow::Borrowed(room_id.as_str()))),
-            ("room_name", some(&details.room_name).or_else(|| some(&details.room_alias))),
-            ("room_alias", some(&details.room_alias)),
-            ("room_avatar_url", some(&details.room_avatar_url)),
-            ("room_join_rules", some(&details.room_join_rules)),
-            ("room_type", some(&details.room_type)),
+            ("room_name", some(details.room_name.as_deref()).or_else(|| some(details.room_alias.as_deref()))),
+            ("room_alias", some(details.room_alias.as_deref())),
+            ("room_avatar_url", some(details.room_avatar_url.as_deref())),
+            ("room_join_rules", some(details.room_join_rules.as_deref())),
+            ("room_type", some(details.room_type.as_deref())),
             ("is_space", yes(is_space)),
             ("is_room", yes(!is_space)),
             ("token", Some(Cow::Borrowed(token))),
@@ -97,6 +96,11 @@ impl Identity {
             Error::EmailSend
         })
     }
+}
+
+/// A text that is there, cut to the length of a name.
+fn some(text: Option<&str>) -> Option<Cow<'_, str>> {
+    text.filter(|text| !text.is_empty()).map(short)
 }
 
 fn short(text: &str) -> Cow<'_, str> {

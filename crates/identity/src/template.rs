@@ -43,7 +43,7 @@ pub(crate) enum Form {
 
 /// A text with gaps.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template {
+pub(crate) struct Template {
     parts: Vec<Part>,
     form: Form,
 }

@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     sync::atomic::{AtomicU16, Ordering},
 };
 
@@ -72,8 +73,6 @@ async fn scene(homeserver: SocketAddr) -> Scene {
     let identity = Identity::open(store.clone(), options, outside, world, &workers).await.unwrap();
     Scene { identity, store, clock, workers }
 }
-
-use std::path::PathBuf;
 
 fn nowhere() -> SocketAddr {
     SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 1)
@@ -207,9 +206,10 @@ async fn a_homeserver_is_told_until_it_has_heard() {
     let answers = Arc::clone(&status);
     let server = Server::start(None, move |_| Answer::status(answers.load(Ordering::SeqCst))).await;
     let scene = scene(server.address()).await;
-    let queue = scene.store.write(|tx| {
+    let now = scene.identity.0.world.now_ms();
+    let queue = scene.store.write(move |tx| {
         let server = ServerName::parse("hs.example").unwrap();
-        roost_store::identity_invites::queue(tx, "one", &server, "{\"a\":1}", 1)?;
+        roost_store::identity_invites::queue(tx, "one", &server, "{\"a\":1}", now)?;
         Ok::<_, Error>(())
     });
     queue.await.unwrap();

@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use crate::{
     commands,
     config::{self, Config, Loaded},
+    identity::IdentityRequest,
     telemetry, world,
 };
 
@@ -27,8 +28,11 @@ struct Cli {
 enum Command {
     /// Runs the homeserver. This is also what happens without a command.
     Serve,
-    /// Runs the identity server alone.
-    Identity,
+    /// Runs the identity server alone, or manages one.
+    Identity {
+        #[command(subcommand)]
+        command: Option<IdentityCommand>,
+    },
     /// Manages accounts.
     User {
         #[command(subcommand)]
@@ -64,6 +68,50 @@ enum UserCommand {
         #[arg(long)]
         admin: bool,
     },
+}
+
+#[derive(Subcommand)]
+enum IdentityCommand {
+    /// Lists the keys that it signs with.
+    Keys {
+        /// Makes a new one first. The old ones stay good for what they have signed.
+        #[arg(long)]
+        rotate: bool,
+    },
+    /// Lists the addresses that are bound to a user.
+    Associations {
+        /// The user id.
+        user: String,
+    },
+    /// Takes an address from the user that it is bound to.
+    Unbind {
+        /// "email" or "msisdn".
+        medium: String,
+        /// The mail address, or the phone number with its country's code.
+        address: String,
+    },
+    /// Removes everything about a user, or about an address.
+    Purge {
+        /// The user id, or "email" or "msisdn".
+        what: String,
+        /// The address.
+        address: Option<String>,
+    },
+    /// Lists the homeservers that are still to be told of invitations.
+    Deliveries,
+}
+
+impl IdentityCommand {
+    fn request(self) -> IdentityRequest {
+        match self {
+            Self::Keys { rotate } => IdentityRequest::Keys { rotate },
+            Self::Associations { user } => IdentityRequest::Associations { user },
+            Self::Unbind { medium, address } => IdentityRequest::Unbind { medium, address },
+            Self::Purge { what, address: Some(address) } => IdentityRequest::PurgeAddress { medium: what, address },
+            Self::Purge { what, address: None } => IdentityRequest::PurgeUser { user: what },
+            Self::Deliveries => IdentityRequest::Deliveries,
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -138,8 +186,16 @@ fn perform(cli: Cli) -> Result<(), Failure> {
             telemetry::log(&config.log);
             with_runtime(&config, |runtime| runtime.block_on(commands::serve(&config, runtime.handle())))
         }
-        Command::Identity => {
-            Err(Failure::failed("the identity server is not part of this build; a later release brings it"))
+        Command::Identity { command } => {
+            let Loaded { config, .. } = load()?;
+            telemetry::log(&config.log);
+            with_runtime(&config, |runtime| {
+                let handle = runtime.handle();
+                match command {
+                    None => runtime.block_on(commands::identity::serve(&config, handle)),
+                    Some(command) => runtime.block_on(commands::identity::perform(&config, handle, command.request())),
+                }
+            })
         }
         Command::User { command: UserCommand::Create { name, password, password_stdin, admin } } => {
             let Loaded { config, .. } = load()?;

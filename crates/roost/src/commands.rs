@@ -1,5 +1,7 @@
 //! What the command line's commands do.
 
+pub(crate) mod identity;
+
 use std::{io::Write as _, path::Path};
 
 use roost_store::Database;
@@ -13,10 +15,10 @@ use tokio::{
 use crate::{
     cli::Failure,
     config::{Config, Loaded, Mode},
-    data_dir::{DataDir, socket_path},
+    data_dir::{DataDir, HOMESERVER, socket_path},
     house::House,
     server::Server,
-    socket::{self, Request},
+    socket::{self, Behind as _, Request},
     world,
 };
 
@@ -30,14 +32,7 @@ fn the_world(config: &Config, runtime: &Handle) -> World {
 
 /// Runs the server until a signal ends it.
 pub(crate) async fn serve(config: &Config, runtime: &Handle) -> Result<(), Failure> {
-    // Each connection is an open file, and the usual limit is low for old reasons only.
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(files) if files < 1024 + u64::from(config.http.max_connections) => {
-            tracing::warn!(files, "the limit of open files is lower than http.max_connections needs");
-        }
-        Ok(_) => {}
-        Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
-    }
+    raise_file_limit(config);
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
     let server = tokio::select! {
@@ -57,6 +52,17 @@ pub(crate) async fn serve(config: &Config, runtime: &Handle) -> Result<(), Failu
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+fn raise_file_limit(config: &Config) {
+    // Each connection is an open file, and the usual limit is low for old reasons only.
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files) if files < 1024 + u64::from(config.http.max_connections) => {
+            tracing::warn!(files, "the limit of open files is lower than http.max_connections needs");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
+    }
 }
 
 /// Says where the server listens, and how the first account is made.
@@ -96,7 +102,7 @@ pub(crate) async fn create_user(
     let made_up = password.is_none().then(|| world.random_text(20));
     let Some(password) = password.or_else(|| made_up.clone()) else { return Ok(()) };
     let request = Request::CreateUser { name, password, admin };
-    let created = if let Some(answer) = socket::ask(&socket_path(&config.data_dir()), &request).await {
+    let created = if let Some(answer) = socket::ask(&socket_path(&config.data_dir(), HOMESERVER), &request).await {
         answer
     } else {
         let data_dir = DataDir::open(&config.data_dir()).map_err(Failure::failed)?;
@@ -123,7 +129,7 @@ pub(crate) fn report(loaded: &Loaded) {
 
 /// Lists the running server's background loops.
 pub(crate) async fn workers(config: &Config) -> Result<(), Failure> {
-    let answer = socket::ask(&socket_path(&config.data_dir()), &Request::Workers).await;
+    let answer = socket::ask(&socket_path(&config.data_dir(), HOMESERVER), &Request::Workers).await;
     let Some(answer) = answer else {
         return Err(Failure::Failed(format!("no server runs on {}", config.data_dir().display())));
     };

@@ -40,7 +40,7 @@ pub use self::{
     example::example,
     federation::Federation,
     http::Http,
-    identity::Identity,
+    identity::{Identity, SmsGateways, Terms},
     listen::{Families, Listen},
     log::{Format, Log},
     outbound::Outbound,
@@ -168,14 +168,11 @@ impl Config {
             }
         };
         overlay(&mut table, environment, &mut problems);
-        let mut later: Vec<(String, &'static str)> = Self::keys()
+        let later: Vec<(String, &'static str)> = Self::keys()
             .into_iter()
             .filter_map(|key| key.later.filter(|_| is_set(&table, &key)).map(|later| (key.path(), later)))
             .collect();
         let config = Self::take(table, &mut problems);
-        if config.serving(Serves::Identity).next().is_some() {
-            later.push(("listen.serves: \"identity\"".to_owned(), "the identity server"));
-        }
         config.check(&mut problems);
         if problems.0.is_empty() { Ok(Loaded { config, later }) } else { Err(problems) }
     }
@@ -238,12 +235,49 @@ impl Config {
                 problems.push(key, "wants a number above 0");
             }
         }
+        self.check_identity(problems);
         if self.passwords.memory_kib < 8 {
             problems.push("passwords.memory_kib", "wants a number from 8 on");
         }
         if let Err(error) = crate::telemetry::filter(&self.log.level) {
             problems.push("log.level", error);
         }
+    }
+
+    fn check_identity(&self, problems: &mut Problems) {
+        let identity = &self.identity;
+        if ServerName::parse(self.identity_name()).is_err() {
+            problems.push("identity.server_name", format!("{:?} is not a server name", identity.server_name));
+        }
+        for (key, url) in [
+            ("identity.public_base_url", identity.public_base_url.as_deref()),
+            ("identity.web_client", filled(&identity.web_client)),
+        ] {
+            if url.is_some_and(|url| !url.starts_with("https://") && !url.starts_with("http://")) {
+                problems.push(key, "wants a URL that begins with https:// (or http://)");
+            }
+        }
+        if let Err(error) = roost_identity::Texts::load(filled(&identity.texts).map(Path::new)) {
+            problems.push("identity.texts", error);
+        }
+        for (key, number) in [
+            ("identity.max_lookup", identity.max_lookup),
+            ("identity.pepper_lifetime", identity.pepper_lifetime),
+            ("identity.pepper_grace", identity.pepper_grace),
+        ] {
+            if number == 0 {
+                problems.push(key, "wants a number above 0");
+            }
+        }
+        if let Err(error) = roost_net::guard::Guard::new(&self.outbound.allow_ranges) {
+            problems.push("outbound.allow_ranges", error);
+        }
+    }
+
+    /// The name under which the identity server signs.
+    #[must_use]
+    pub fn identity_name(&self) -> &str {
+        filled(&self.identity.server_name).unwrap_or(&self.top.server_name)
     }
 
     /// The server name, checked when the configuration was read.
@@ -261,6 +295,11 @@ impl Config {
     pub fn serving(&self, family: Serves) -> impl Iterator<Item = &Listen> {
         self.listen.iter().filter(move |listen| listen.serves.0.contains(&family))
     }
+}
+
+/// A text that is there.
+pub(crate) fn filled(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 fn take_listen(value: Value, problems: &mut Problems) -> Vec<Listen> {

@@ -11,6 +11,7 @@ use std::{
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
+    name: &'static str,
     // Held, never read: the lock goes when the file is closed.
     _lock: File,
 }
@@ -32,17 +33,22 @@ pub enum DataDirError {
 }
 
 impl DataDir {
-    /// Takes a data directory, which is created when it does not exist, readable for its owner alone.
+    /// Takes a data directory for the homeserver. It is created when it does not exist, readable for its owner alone.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        Self::open_for(path, HOMESERVER)
+    }
+
+    /// The same for the server of that name; servers of different names can share a directory.
+    pub(crate) fn open_for(path: &Path, server: &'static str) -> Result<Self, DataDirError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| DataDirError::Io { path, source }
         };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
-        let name = path.join("roost.lock");
+        let name = path.join(format!("{server}.lock"));
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(failed(&name))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), name: server, _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
             Err(TryLockError::Error(error)) => Err(failed(&name)(error)),
         }
@@ -53,10 +59,21 @@ impl DataDir {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Where commands speak to the server that runs on it.
+    pub(crate) fn socket_path(&self) -> PathBuf {
+        socket_path(&self.path, self.name)
+    }
 }
 
-/// Where commands speak to the server that runs on a data directory.
+/// The homeserver, whose files are called so.
+pub(crate) const HOMESERVER: &str = "roost";
+
+/// The identity server when it runs alone.
+pub(crate) const IDENTITY: &str = "identity";
+
+/// Where commands speak to the server of that name that runs on a data directory.
 #[must_use]
-pub(crate) fn socket_path(data_dir: &Path) -> PathBuf {
-    data_dir.join("roost.sock")
+pub(crate) fn socket_path(data_dir: &Path, server: &str) -> PathBuf {
+    data_dir.join(format!("{server}.sock"))
 }

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use roost_http::Serves;
 use roost_matrix::{
     ids::{self, OwnedUserId},
     room_version::RoomVersion,
@@ -20,7 +21,9 @@ use serde_json::{Value, json};
 use crate::{
     config::{self, Config, Problems},
     data_dir::DataDir,
-    socket::Request,
+    identity,
+    outward::OutwardError,
+    socket::{Behind, Request},
 };
 
 /// Everything behind the doors. Cheap to clone.
@@ -36,6 +39,8 @@ pub struct House {
     pub rooms: Rooms,
     /// Accounts and what belongs to them.
     pub users: Users,
+    /// The identity server, where it runs in this process.
+    pub identity: Option<roost_identity::Identity>,
 }
 
 /// Why the house could not be opened.
@@ -50,6 +55,12 @@ pub enum HouseError {
     /// The accounts.
     #[error("{0}")]
     Users(#[from] roost_users::Error),
+    /// The identity server.
+    #[error("identity server: {0}")]
+    Identity(#[from] roost_identity::Error),
+    /// The ways out.
+    #[error("{0}")]
+    Outward(#[from] OutwardError),
     /// The signing key in the database has no valid id.
     #[error("the signing key in the database has no valid id")]
     KeyId,
@@ -60,16 +71,7 @@ impl House {
     pub async fn open(config: &Config, data_dir: &DataDir, world: World) -> Result<Self, HouseError> {
         let server_name = config.server_name()?;
         let database = Database::parse(&config.database.url, data_dir.path())?;
-        let durability = match config.database.durability {
-            config::Durability::Full => roost_store::Durability::Full,
-            config::Durability::Process => roost_store::Durability::Process,
-        };
-        let options = roost_store::Options {
-            durability,
-            readers: size(config.database.readers),
-            ..roost_store::Options::new(database)
-        };
-        let store = Store::open(options, world.clone()).await?;
+        let store = Store::open(store_options(config, database), world.clone()).await?;
         let workers = Workers::new(world.clone());
         workers.start_future("log", |stop| store.clone().compact_log(world.clone(), stop));
         let key = Arc::new(signing_key(&store, &world).await?);
@@ -90,28 +92,15 @@ impl House {
             ..roost_users::Options::new(server_name)
         };
         let users = Users::open(store.clone(), rooms.clone(), options, world.clone(), &workers).await?;
-        Ok(Self { world, workers, store, rooms, users })
-    }
-
-    /// Does what a command wants; the error is for whoever typed it.
-    pub async fn answer(&self, request: Request) -> Result<Value, String> {
-        match request {
-            Request::CreateUser { name, password, admin } => {
-                let user_id = self.create_user(&name, password, admin).await.map_err(|error| error.to_string())?;
-                Ok(json!({ "user_id": user_id }))
-            }
-            Request::Workers => {
-                let workers = self.workers.list().into_iter().map(|worker| {
-                    let state = match worker.state {
-                        WorkerState::Running => "running",
-                        WorkerState::Stopped => "stopped",
-                        WorkerState::Failed => "failed",
-                    };
-                    json!({ "name": worker.name, "state": state })
-                });
-                Ok(json!({ "workers": workers.collect::<Value>() }))
-            }
-        }
+        let identity = if config.identity.enabled {
+            // A command that opens the house has no listener, and sends no mail.
+            let url = config.serving(Serves::Identity).next().map(|listen| format!("http://{}", listen.address));
+            let url = url.unwrap_or_default();
+            Some(identity::open(config, &url, &store, Some(&users), &world, &workers).await?)
+        } else {
+            None
+        };
+        Ok(Self { world, workers, store, rooms, users, identity })
     }
 
     /// Creates an account.
@@ -156,8 +145,51 @@ impl House {
     }
 }
 
+impl Behind for House {
+    fn world(&self) -> &World {
+        &self.world
+    }
+
+    async fn answer(&self, request: Request) -> Result<Value, String> {
+        match request {
+            Request::CreateUser { name, password, admin } => {
+                let user_id = self.create_user(&name, password, admin).await.map_err(|error| error.to_string())?;
+                Ok(json!({ "user_id": user_id }))
+            }
+            Request::Workers => Ok(worker_list(&self.workers)),
+            Request::Identity(request) => match &self.identity {
+                Some(identity) => identity::answer(identity, request).await,
+                None => Err("no identity server runs here: identity.enabled is false".to_owned()),
+            },
+        }
+    }
+}
+
+/// The background loops, as `roost workers` lists them.
+pub(crate) fn worker_list(workers: &Workers) -> Value {
+    let workers = workers.list().into_iter().map(|worker| {
+        let state = match worker.state {
+            WorkerState::Running => "running",
+            WorkerState::Stopped => "stopped",
+            WorkerState::Failed => "failed",
+        };
+        json!({ "name": worker.name, "state": state })
+    });
+    json!({ "workers": workers.collect::<Value>() })
+}
+
+/// How a database is opened.
+pub(crate) fn store_options(config: &Config, database: Database) -> roost_store::Options {
+    let durability = match config.database.durability {
+        config::Durability::Full => roost_store::Durability::Full,
+        config::Durability::Process => roost_store::Durability::Process,
+    };
+    let readers = size(config.database.readers);
+    roost_store::Options { durability, readers, ..roost_store::Options::new(database) }
+}
+
 /// A number of the configuration as a size in memory.
-fn size(number: u32) -> usize {
+pub(crate) fn size(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 

@@ -3,7 +3,7 @@
 
 use std::{io, os::unix::fs::PermissionsExt as _, path::Path};
 
-use roost_world::Stop;
+use roost_world::{Stop, World};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::{
@@ -11,7 +11,7 @@ use tokio::{
     net::{UnixListener, UnixStream},
 };
 
-use crate::house::House;
+use crate::identity::IdentityRequest;
 
 /// The longest line.
 const LINE: u64 = 64 * 1024;
@@ -19,7 +19,7 @@ const LINE: u64 = 64 * 1024;
 /// What a command wants.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
-pub enum Request {
+pub(crate) enum Request {
     /// An account.
     CreateUser {
         /// Localpart or user id.
@@ -31,6 +31,16 @@ pub enum Request {
     },
     /// The list of background loops.
     Workers,
+    /// Something of the identity server.
+    Identity(IdentityRequest),
+}
+
+/// Whoever answers commands.
+pub(crate) trait Behind: Clone + Send + Sync + 'static {
+    /// Where the conversations run.
+    fn world(&self) -> &World;
+    /// Does what a command wants; the error is for whoever typed it.
+    fn answer(&self, request: Request) -> impl Future<Output = Result<Value, String>> + Send;
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -52,14 +62,14 @@ pub(crate) fn open(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Answers commands until `stop`.
-pub(crate) async fn serve(listener: UnixListener, house: House, mut stop: Stop) {
+pub(crate) async fn serve(listener: UnixListener, house: impl Behind, mut stop: Stop) {
     loop {
         tokio::select! {
             () = stop.wait() => break,
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { continue };
                 let house = house.clone();
-                let executor = house.world.executor.clone();
+                let executor = house.world().executor.clone();
                 executor.spawn("command", Box::pin(async move {
                     if let Err(error) = converse(stream, &house).await {
                         tracing::debug!(%error, "a command went away");
@@ -70,7 +80,7 @@ pub(crate) async fn serve(listener: UnixListener, house: House, mut stop: Stop) 
     }
 }
 
-async fn converse(stream: UnixStream, house: &House) -> io::Result<()> {
+async fn converse(stream: UnixStream, house: &impl Behind) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     BufReader::new(read.take(LINE)).read_line(&mut line).await?;

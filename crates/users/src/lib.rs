@@ -16,6 +16,7 @@ mod devices;
 mod error;
 mod filters;
 mod names;
+mod openid;
 mod password;
 mod profiles;
 mod push_rules;
@@ -30,6 +31,7 @@ pub use accounts::{Account, LoggedIn, NewAccount, NewDevice, check_new_password}
 pub use devices::Device;
 pub use error::Error;
 pub use names::{local_user_id, new_user_id};
+pub use openid::OPENID_TOKEN_LIFETIME;
 pub use password::{HashCost, MAX_PASSWORD_BYTES};
 pub use profiles::{Field, MAX_PROFILE_BYTES};
 pub use push_rules::{Neighbours, NewPushRule, PushRule, PushRuleError, PushRuleKind, PushRules, PushRuleset};

@@ -30,11 +30,26 @@ classes! {
     Rooms,
     /// What hashes passwords or searches: password changes, deactivation, directory searches.
     Costly,
+    /// Registering at the identity server, which asks a homeserver.
+    IdentityRegistration,
+    /// Having the identity server send a message: to validate an address, or with an invitation.
+    IdentityMessages,
+    /// The same for each address that a message goes to, in the place of the user.
+    IdentityThirdPartyId,
+    /// Returning tokens, binding and unbinding at the identity server.
+    IdentityBinding,
+    /// Looking addresses up, by the request.
+    IdentityLookup,
+    /// Looking addresses up, by the address.
+    IdentityAddresses,
 }
 
 impl Class {
     /// The class of an endpoint, by its route's template; most have none.
     pub(crate) fn of(method: &Method, route: &str) -> Option<Self> {
+        if let Some(path) = route.strip_prefix("/_matrix/identity/v2/") {
+            return identity(path);
+        }
         let path = route.strip_prefix("/_matrix/client/")?;
         let (_version, path) = path.split_once('/')?;
         if *method == Method::GET {
@@ -73,6 +88,24 @@ impl Class {
             | "directory/room/{room_alias}" => Some(Self::Costly),
             _ => None,
         }
+    }
+}
+
+/// The class of an endpoint of the identity server.
+fn identity(path: &str) -> Option<Class> {
+    match path {
+        "account/register" => Some(Class::IdentityRegistration),
+        "validate/email/requestToken" | "validate/msisdn/requestToken" | "store-invite" => {
+            Some(Class::IdentityMessages)
+        }
+        "validate/email/submitToken"
+        | "validate/msisdn/submitToken"
+        | "3pid/getValidated3pid"
+        | "3pid/bind"
+        | "3pid/unbind"
+        | "sign-ed25519" => Some(Class::IdentityBinding),
+        "lookup" => Some(Class::IdentityLookup),
+        _ => None,
     }
 }
 

@@ -8,7 +8,7 @@ section! {
         /// Whether this server takes part at all.
         enabled: bool = true, later "federation";
         /// PEM files of certificate authorities trusted beside the system's.
-        extra_ca_files: Vec<String> = Vec::new(), later "federation";
+        extra_ca_files: Vec<String> = Vec::new();
         /// Servers asked for the signing keys of others.
         trusted_key_servers: Vec<String> = Vec::new(), later "federation";
     }

@@ -51,4 +51,10 @@ impl Listen {
         let serves = Families(vec![Serves::Client, Serves::Federation, Serves::Admin, Serves::Metrics]);
         Self { serves, ..Self::default() }
     }
+
+    /// Where the identity server listens, when it runs alone and the configuration says nothing.
+    pub(crate) fn identity_alone() -> Self {
+        let serves = Families(vec![Serves::Identity, Serves::Metrics]);
+        Self { address: "127.0.0.1:8090".to_owned(), serves, ..Self::default() }
+    }
 }

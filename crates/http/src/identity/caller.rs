@@ -1,0 +1,48 @@
+//! Who calls: the account behind the access token.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/identity-service-api/#authentication>
+
+use axum::extract::{FromRequestParts, MatchedPath};
+use http::{StatusCode, header, request::Parts};
+use roost_identity::Account;
+use roost_matrix::error::ErrCode;
+
+use super::IdentityState;
+use crate::{Error, limits::Class};
+
+/// A caller who has accepted the terms of service.
+pub(crate) struct Caller(pub(crate) Account);
+
+/// A caller who may have yet to accept them.
+pub(crate) struct AnyCaller(pub(crate) Account);
+
+impl FromRequestParts<IdentityState> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &IdentityState) -> Result<Self, Error> {
+        let AnyCaller(account) = AnyCaller::from_request_parts(parts, state).await?;
+        state.identity.check_terms(&account).await?;
+        Ok(Self(account))
+    }
+}
+
+impl FromRequestParts<IdentityState> for AnyCaller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &IdentityState) -> Result<Self, Error> {
+        let missing =
+            || Error::new(StatusCode::UNAUTHORIZED, ErrCode::Unauthorized, "This endpoint needs an access token");
+        let value = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        // The specification no longer lets a token stand in the query.
+        let (scheme, token) = value.and_then(|value| value.split_once(' ')).ok_or_else(missing)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(missing());
+        }
+        let account = state.identity.authenticate(token.trim()).await?;
+        let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+        if let Some(class) = route.and_then(|route| Class::of(&parts.method, route)) {
+            state.limits.user(class, account.user_id.as_str())?;
+        }
+        Ok(Self(account))
+    }
+}
