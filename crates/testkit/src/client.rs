@@ -77,8 +77,11 @@ impl Client {
         self.send(request.body(Full::new(body.into())).expect("a valid request")).await
     }
 
-    /// Sends JSON (or nothing) and reads JSON.
-    pub(crate) async fn call(&self, method: Method, path: &str, token: &str, body: Option<&Value>) -> (u16, Value) {
+    /// Sends JSON (or nothing) with an access token (or, when it is empty, without one) and reads JSON.
+    ///
+    /// # Panics
+    /// When there is no answer, or it is not JSON.
+    pub async fn call(&self, method: Method, path: &str, token: &str, body: Option<&Value>) -> (u16, Value) {
         let authorization = format!("Bearer {token}");
         let mut headers = vec![(header::CONTENT_TYPE.as_str(), "application/json")];
         if !token.is_empty() {

@@ -17,11 +17,16 @@
 
 mod client;
 mod database;
+mod identity;
+mod mailbox;
 mod server;
 mod user;
 
 pub use client::{Answer, Client};
+pub use identity::IdentityServer;
+pub use mailbox::{Letter, Mailbox};
 pub use roost::config;
+pub use roost_net::testing as outside;
 pub use server::Server;
 pub use user::User;
 

@@ -12,7 +12,7 @@ use tokio::runtime::{Handle, Runtime};
 use crate::{Client, database::Scratch};
 
 /// Where servers run: one runtime for all tests of a process, as long as the process.
-fn runtime() -> &'static Handle {
+pub(crate) fn runtime() -> &'static Handle {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME
         .get_or_init(|| {

@@ -8,6 +8,7 @@ mod devices;
 mod directory;
 mod filter;
 mod login;
+mod openid;
 mod profile;
 mod push_rules;
 mod receipts;

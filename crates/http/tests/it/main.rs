@@ -5,6 +5,8 @@
 mod admin;
 mod bad_input;
 mod client;
+mod federation;
 mod foundation;
+mod identity;
 mod roost;
 mod well_known;

@@ -1,0 +1,3 @@
+//! `/_matrix/federation`
+
+mod openid;
