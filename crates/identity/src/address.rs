@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use phonenumber::{Mode, country};
+use phonenumber::{Metadata, Mode, country, metadata::DATABASE};
 
 use crate::Error;
 
@@ -82,16 +82,27 @@ impl ThirdPartyId {
 
     /// A phone number as it is dialled from a country, which is given as two capital letters.
     pub fn phone(country: &str, number: &str) -> Result<Self, Error> {
-        let dialled_from: country::Id =
-            country.parse().map_err(|_| Error::InvalidParam("the country is not two capital letters of ISO 3166"))?;
+        let unknown = || Error::InvalidParam("the country is not two capital letters of ISO 3166");
+        let dialled_from: country::Id = country.parse().map_err(|_| unknown())?;
+        // Not every country of the list has numbers of its own.
+        let plan = DATABASE.by_id(country).ok_or_else(unknown)?;
         let dialled = |c: char| c.is_ascii_digit() || " +-()./".contains(c);
         if number.len() > MAX_PHONE || !number.chars().all(dialled) {
             return Err(Error::InvalidAddress);
         }
-        let number = phonenumber::parse(Some(dialled_from), number).map_err(|_| Error::InvalidAddress)?;
+        let parsed = match international(number, plan) {
+            // Without the country: the crate would strip its trunk prefix from the number of another one.
+            Some(number) => phonenumber::parse(None, number),
+            None => phonenumber::parse(Some(dialled_from), number),
+        };
+        let number = parsed.map_err(|_| Error::InvalidAddress)?;
         let written = number.format().mode(Mode::E164).to_string();
-        let region = number.country().id().map_or_else(|| country.to_owned(), |id| id.as_ref().to_owned());
-        Ok(Self { region: Some(region), ..Self::digits(&written)? })
+        let region = match number.country().id() {
+            Some(id) => Some(id.as_ref().to_owned()),
+            // No number that is given to anybody: it belongs where its code says.
+            None => main_country(number.code().value()),
+        };
+        Ok(Self { region, ..Self::digits(&written)? })
     }
 
     /// An address of a medium as somebody else names it, who knows its canonical form or something close to it.
@@ -144,6 +155,25 @@ impl ThirdPartyId {
             None => short(&self.address),
         }
     }
+}
+
+/// The number with its country's code, if it is dialled so: behind a `+`, or behind what is dialled for foreign countries.
+fn international(number: &str, plan: &Metadata) -> Option<String> {
+    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+    if number.trim_start().starts_with('+') {
+        return Some(format!("+{digits}"));
+    }
+    let prefix = plan.international_prefix()?.find(&digits).filter(|found| found.start() == 0)?;
+    let rest = digits.get(prefix.end()..)?;
+    // No country's code begins with 0.
+    (!rest.is_empty() && !rest.starts_with('0')).then(|| format!("+{rest}"))
+}
+
+/// The country to which a code belongs first of all.
+fn main_country(code: u16) -> Option<String> {
+    let plans = DATABASE.by_code(&code)?;
+    let main = plans.iter().find(|plan| plan.is_main_country_for_code()).or(plans.first())?;
+    Some(main.id().to_owned())
 }
 
 /// RFC 5322's dot-atom, with the letters of RFC 6531. Quoted local parts are refused: hardly anybody has one, and they are

@@ -61,6 +61,14 @@ fn phone_numbers_become_msisdns() {
     assert_eq!(phone("US", "(800) 555-2067").unwrap(), "18005552067");
     assert_eq!(phone("US", "+44 7700 900001").unwrap(), "447700900001", "a number that says where it belongs");
     assert_eq!(phone("DE", "0170 1234567").unwrap(), "491701234567");
+    for dialled in ["+49 170 1234567", "011 49 170 1234567", "+49 (0)170 1234567"] {
+        assert_eq!(phone("US", dialled).unwrap(), "491701234567", "{dialled}: a 1 of another plan is no trunk prefix");
+    }
+    assert_eq!(phone("FR", "00 44 7700 900001").unwrap(), "447700900001");
+    assert_eq!(phone("IT", "06 6982").unwrap(), "39066982", "in Italy the 0 stays");
+    assert_eq!(phone("US", "+1 800 555 2067").unwrap(), "18005552067");
+    let british = ThirdPartyId::phone("US", "+44 7700 900001").unwrap();
+    assert_eq!(british.region(), Some("GB"), "even when nobody has the number");
     let german = ThirdPartyId::phone("US", "+49 170 1234567").unwrap();
     assert_eq!(german.region(), Some("DE"), "the gateway is that of the number's country");
 }
@@ -112,8 +120,12 @@ proptest! {
     }
 
     #[test]
-    fn no_row_of_digits_and_signs_makes_the_reader_of_numbers_panic(text in "[+()0-9 #*;ext.-]{0,64}") {
+    fn no_row_of_digits_and_signs_makes_the_reader_of_numbers_panic(
+        text in "[+()0-9 ./-]{0,64}",
+        country in "[A-Z]{2}",
+    ) {
         let _ = ThirdPartyId::phone("GB", &text);
         let _ = ThirdPartyId::phone("US", &text);
+        let _ = ThirdPartyId::phone(&country, &text);
     }
 }

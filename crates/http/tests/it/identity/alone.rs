@@ -83,6 +83,8 @@ impl Homeserver {
 
 struct Alone {
     identity: IdentityServer,
+    /// Its file is read again after a restart.
+    _authority: Authority,
     mailbox: Mailbox,
     homeserver: Homeserver,
     token: String,
@@ -110,7 +112,7 @@ impl Alone {
         let (status, body) = register(&identity, &homeserver.name, "good token").await;
         assert_eq!(status, 200, "{body}");
         let (token, user) = (body["token"].as_str().unwrap().to_owned(), format!("@alice:{}", homeserver.name));
-        Self { identity, mailbox, homeserver, token, user }
+        Self { identity, _authority: authority, mailbox, homeserver, token, user }
     }
 
     async fn post(&self, path: &str, body: &Value) -> (u16, Value) {

@@ -138,7 +138,7 @@ async fn the_next_link_is_followed_to_allowed_hosts_only() {
         "https://app.example.evil.example/",
         "https://app.example@evil.example/",
         "https://user:password@app.example/",
-        "https:app.example\\@evil.example",
+        "https:\\\\evil.example",
         "//evil.example",
         "javascript:alert(1)",
         "data:text/html,x",
@@ -154,6 +154,17 @@ async fn the_next_link_is_followed_to_allowed_hosts_only() {
     let link = link_in(&scene.mailbox.last().text);
     let answer = scene.server.client().raw(Method::GET, &link, &[], "").await;
     assert_eq!((answer.status, answer.header("location")), (302, "https://app.example/welcome?a=b#c"));
+    // What browsers and others read differently goes out as it was understood here.
+    let strange = json!({
+        "client_secret": "other",
+        "email": "alice@example.org",
+        "send_attempt": 1,
+        "next_link": "https:app.example\\@evil.example",
+    });
+    assert_eq!(alice.post(REQUEST, &strange).await.0, 200);
+    let link = link_in(&scene.mailbox.last().text);
+    let answer = scene.server.client().raw(Method::GET, &link, &[], "").await;
+    assert_eq!((answer.status, answer.header("location")), (302, "https://app.example/@evil.example"));
 }
 
 #[tokio::test]
