@@ -149,3 +149,56 @@ fn a_rate_is_written_as_it_is_read() {
         assert_eq!(rate.write(), Some(Value::String(text.to_owned())));
     }
 }
+
+#[test]
+fn policies_and_gateways_are_read_and_written() {
+    let text = r#"
+        [identity]
+        web_client = "https://app.example"
+        [[identity.terms]]
+        id = "privacy_policy"
+        version = "1.2"
+        languages.en = { name = "Privacy Policy", url = "https://example.org/privacy-1.2-en.html" }
+        languages.fr = { name = "Politique", url = "https://example.org/privacy-1.2-fr.html" }
+        [[identity.sms_gateways]]
+        countries = ["DE", "AT"]
+        url = "https://sms.example/send"
+        headers.Authorization = "Bearer x"
+        from = "Example"
+        [[identity.sms_gateways]]
+        url = "https://other.example/"
+        content_type = "application/x-www-form-urlencoded"
+        body = "to={{digits}}&text={{text}}"
+    "#;
+    let identity = read(text).unwrap().config.identity;
+    assert_eq!(identity.terms.0[0].languages["fr"].name, "Politique");
+    assert_eq!(identity.sms_gateways.0[0].headers, [("Authorization".to_owned(), "Bearer x".to_owned())]);
+    assert_eq!(Terms::read(identity.terms.write().unwrap()).unwrap(), identity.terms);
+    assert_eq!(SmsGateways::read(identity.sms_gateways.write().unwrap()).unwrap(), identity.sms_gateways);
+    let environment = format!("{}", identity.terms.write().unwrap());
+    assert_eq!(with(&[("ROOST_IDENTITY__TERMS", &environment)]).unwrap().config.identity.terms, identity.terms);
+}
+
+#[test]
+fn faulty_policies_and_gateways_are_refused_by_their_key() {
+    for (text, problem_is) in [
+        ("terms = [{ id = \"x\" }]", "identity.terms: version is missing"),
+        ("terms = [{ id = \"x\", version = \"1\" }]", "identity.terms: languages wants"),
+        (
+            "terms = [{ id = \"x\", version = \"1\", languages = { version = { name = \"\", url = \"\" } } }]",
+            "identity.terms: no language is called version",
+        ),
+        ("terms = 7", "identity.terms: wants a list of policies"),
+        ("sms_gateways = [{}]", "identity.sms_gateways: url is missing"),
+        ("sms_gateways = [{ url = \"x\" }]", "identity.sms_gateways: \"x\" is no http or https URL"),
+        ("sms_gateways = [{ url = \"https://x\", contries = [] }]", "identity.sms_gateways: unknown key contries"),
+        ("sms_gateways = [{ url = \"https://x\", body = \"{{text\" }]", "identity.sms_gateways: the body: "),
+        ("server_name = \"not a name\"", "identity.server_name: "),
+        ("public_base_url = \"example.org\"", "identity.public_base_url: wants a URL"),
+        ("max_lookup = 0", "identity.max_lookup: wants a number above 0"),
+    ] {
+        let found = problem(read(&format!("[identity]\n{text}")));
+        assert!(found.starts_with(problem_is), "{text}: {found}");
+    }
+    assert!(problem(read("[outbound]\nallow_ranges = [\"x\"]")).starts_with("outbound.allow_ranges: "));
+}

@@ -4,5 +4,6 @@
 
 mod commands;
 mod configuration;
+mod identity;
 mod process;
 mod serving;
