@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use roost_store::identity_invites::{self, Delivery};
 use roost_world::Stop;
-use tokio::sync::futures::Notified;
+use tokio::{sync::futures::Notified, task::JoinSet};
 
 use crate::{Error, Identity};
 
@@ -60,7 +60,7 @@ impl Identity {
                 let wait = next.map_or(TICK, |next| Duration::from_millis(next.saturating_sub(now)));
                 return Ok(wait.min(TICK));
             }
-            let tries = tokio::task::JoinSet::from_iter(due.into_iter().map(|delivery| self.clone().attempt(delivery)));
+            let tries: JoinSet<_> = due.into_iter().map(|delivery| self.clone().attempt(delivery)).collect();
             tokio::select! {
                 biased;
                 // What is cut short is tried again after the next start.

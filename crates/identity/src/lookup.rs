@@ -81,9 +81,9 @@ impl Identity {
                 .find(|known| known.pepper == pepper && matches!(known.phase, Phase::Current | Phase::Previous));
             let number = known.ok_or(Error::InvalidPepper)?.number;
             if hashed {
-                let hashes: Vec<Hash> = addresses.iter().filter_map(|address| decode(address)).collect();
-                let wanted: HashSet<Hash> = hashes.iter().copied().collect();
-                let found = identity_associations::hashed(read, number, &hashes)?;
+                let asked: Vec<Hash> = addresses.iter().filter_map(|address| decode(address)).collect();
+                let wanted: HashSet<Hash> = asked.iter().copied().collect();
+                let found = identity_associations::hashed(read, number, &asked)?;
                 let found = found.into_iter().filter(|(hash, _)| wanted.contains(hash));
                 return Ok(found.map(|(hash, user)| (base64::encode_url(&hash), user)).collect());
             }

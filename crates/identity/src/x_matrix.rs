@@ -33,9 +33,9 @@ impl Identity {
         let key = self.0.homeservers.key(&header.origin, &header.key).await?;
         let Some(key) = key else { return Err(refused) };
         let signed = names.iter().any(|name| {
-            let usual = request_json(method, uri, &header.origin, name, Some(body)).ok();
-            let named = with_destination_is(method, uri, &header.origin, name, body);
-            [usual, named].iter().flatten().any(|json| key.verify(json, &header.signature))
+            let either = request_json(method, uri, &header.origin, name, Some(body)).ok();
+            let or_other = with_destination_is(method, uri, &header.origin, name, body);
+            [either, or_other].iter().flatten().any(|json| key.verify(json, &header.signature))
         });
         if signed { Ok(header.origin) } else { Err(refused) }
     }

@@ -126,20 +126,16 @@ pub fn delete(
 
 /// Removes about `count` hashes of a pepper; `false` when that were all of them.
 pub fn delete_hashes(tx: &Tx<'_>, pepper: i64, count: i64) -> Result<bool, Error> {
-    match tx.one(MARK, params![pepper, count], |row| row.get::<i64>(0))? {
-        Some(mark) => {
-            tx.execute(DELETE_BELOW, params![pepper, mark])?;
-            Ok(true)
-        }
-        None => {
-            tx.execute(DELETE_ALL, params![pepper])?;
-            Ok(false)
-        }
+    let mark = tx.one(MARK, params![pepper, count], |row| row.get::<i64>(0))?;
+    if let Some(mark) = mark {
+        tx.execute(DELETE_BELOW, params![pepper, mark])?;
+    } else {
+        tx.execute(DELETE_ALL, params![pepper])?;
     }
+    Ok(mark.is_some())
 }
 
 /// A hash's first eight bytes as a number: sets of numbers are what both engines search well for.
 fn head(hash: &Hash) -> i64 {
-    let [a, b, c, d, e, f, g, h, ..] = *hash;
-    i64::from_be_bytes([a, b, c, d, e, f, g, h])
+    hash.first_chunk().map_or(0, |head| i64::from_be_bytes(*head))
 }

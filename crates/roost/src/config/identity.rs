@@ -33,7 +33,7 @@ section! {
         pepper_grace: u32 = 60;
         /// The hosts to which the `next_link` of a validation may lead.
         next_link_hosts: Vec<String> = Vec::new();
-        /// A web client for the links in invitations, such as "https://app.example.org"; empty: invitations have none.
+        /// A web client for the links in invitations, such as `https://app.example.org`; empty: invitations have none.
         web_client: String = String::new();
         /// A folder with texts of mails, messages and pages that replace the built-in ones; empty: none does.
         texts: String = String::new();

@@ -53,9 +53,13 @@ fn a_missing_file_is_named() {
 #[test]
 fn a_wrong_command_line_ends_with_2_and_help_with_0() {
     let place = Place::new();
-    for (arguments, status) in
-        [(&["nonsense"][..], 2), (&["user", "create"], 2), (&["--help"], 0), (&["--version"], 0), (&["identity", "nonsense"], 2)]
-    {
+    for (arguments, status) in [
+        (&["nonsense"][..], 2),
+        (&["user", "create"], 2),
+        (&["--help"], 0),
+        (&["--version"], 0),
+        (&["identity", "nonsense"], 2),
+    ] {
         assert_eq!(place.run(arguments).status.code(), Some(status), "{arguments:?}");
     }
     let version = out(&place.run(&["--version"]));
