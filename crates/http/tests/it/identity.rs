@@ -47,7 +47,7 @@ impl Scene {
             config.identity.enabled = true;
             config.listen[0].serves.0.push(Serves::Identity);
             config.email.smtp_url = mail;
-            config.email.from = "Identity <id@id.example>".to_owned();
+            "Identity <id@id.example>".clone_into(&mut config.email.from);
             config.identity.plain_lookups = true;
             config.identity.sms_gateways.0 = vec![roost_identity::GatewayOptions {
                 countries: vec!["GB".to_owned(), "DE".to_owned()],

@@ -92,10 +92,10 @@ struct Alone {
 }
 
 fn reaching(config: &mut Config, authority: &Authority, mail: &str) {
-    config.top.server_name = "id.example".to_owned();
+    "id.example".clone_into(&mut config.top.server_name);
     config.federation.extra_ca_files = vec![authority.file().to_str().unwrap().to_owned()];
     config.outbound.allow_ranges = vec!["127.0.0.0/8".to_owned()];
-    config.email.smtp_url = mail.to_owned();
+    mail.clone_into(&mut config.email.smtp_url);
     config.identity.plain_lookups = true;
 }
 
