@@ -206,7 +206,10 @@ impl From<roost_identity::Error> for Error {
             }
             E::InviteMedium => (StatusCode::BAD_REQUEST, ErrCode::Unrecognized),
             E::UnknownToken | E::OpenId => (StatusCode::UNAUTHORIZED, ErrCode::Unauthorized),
-            E::Homeserver(_) => (StatusCode::BAD_GATEWAY, ErrCode::ConnectionFailed),
+            E::Homeserver(problem) => {
+                tracing::info!(problem, "a homeserver can not be asked");
+                (StatusCode::BAD_REQUEST, ErrCode::ConnectionFailed)
+            }
             E::TermsNotSigned => (StatusCode::FORBIDDEN, ErrCode::TermsNotSigned),
             E::Forbidden(_) => (StatusCode::FORBIDDEN, ErrCode::Forbidden),
             E::NoSession => (StatusCode::NOT_FOUND, ErrCode::NoValidSession),

@@ -34,8 +34,8 @@ pub enum Error {
     /// The homeserver does not vouch for the OpenID token.
     #[error("the homeserver does not know this OpenID token")]
     OpenId,
-    /// The homeserver can not be asked; the text says why.
-    #[error("the homeserver can not be asked: {0}")]
+    /// The homeserver can not be asked. The text says why, for the operator: to others it would tell what this server can reach.
+    #[error("the homeserver can not be asked at the moment")]
     Homeserver(String),
     /// Terms are still to be accepted.
     #[error("please accept the terms of service of this server first")]

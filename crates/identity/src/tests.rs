@@ -34,15 +34,46 @@ impl Discover for Everywhere {
 
 struct Scene {
     identity: Identity,
-    store: TestStore,
+    store: Store,
+    /// It goes away with the scene.
+    _database: Option<TestStore>,
     clock: Arc<TurnedClock>,
     workers: Workers,
 }
 
 async fn scene(homeserver: SocketAddr) -> Scene {
-    let store = roost_store::testing::store().await;
+    scene_with(homeserver, None).await
+}
+
+/// The same with a gateway for SMS.
+async fn scene_with(homeserver: SocketAddr, gateway: Option<SocketAddr>) -> Scene {
+    on(roost_store::testing::store().await, homeserver, gateway).await
+}
+
+/// A node on a database that others use as well.
+async fn node(store: &TestStore) -> Scene {
+    let shared = store.scratch.open().await;
     let (world, clock) = testing::world();
     let workers = Workers::new(world.clone());
+    let identity = opened(shared.clone(), nowhere(), None, &world, &workers).await;
+    Scene { identity, store: shared, _database: None, clock, workers }
+}
+
+async fn on(database: TestStore, homeserver: SocketAddr, gateway: Option<SocketAddr>) -> Scene {
+    let (world, clock) = testing::world();
+    let workers = Workers::new(world.clone());
+    let store = Store::clone(&database);
+    let identity = opened(store.clone(), homeserver, gateway, &world, &workers).await;
+    Scene { identity, store, _database: Some(database), clock, workers }
+}
+
+async fn opened(
+    store: Store,
+    homeserver: SocketAddr,
+    gateway: Option<SocketAddr>,
+    world: &World,
+    workers: &Workers,
+) -> Identity {
     let client = || {
         let network = Arc::new(Table::new());
         let guard = Guard::new(["127.0.0.0/8"]).unwrap();
@@ -67,11 +98,14 @@ async fn scene(homeserver: SocketAddr) -> Scene {
         next_link_hosts: Vec::new(),
         mail_from: "id@id.example".to_owned(),
         web_client: None,
-        gateways: Gateways::new(&[]).unwrap(),
+        gateways: Gateways::new(&gateway.map(gateway_at).into_iter().collect::<Vec<_>>()).unwrap(),
         texts: Texts::load(None).unwrap(),
     };
-    let identity = Identity::open(store.clone(), options, outside, world, &workers).await.unwrap();
-    Scene { identity, store, clock, workers }
+    Identity::open(store, options, outside, world.clone(), workers).await.unwrap()
+}
+
+fn gateway_at(address: SocketAddr) -> GatewayOptions {
+    GatewayOptions { url: format!("http://{address}/"), body: "{{token}}".to_owned(), ..GatewayOptions::default() }
 }
 
 fn nowhere() -> SocketAddr {
@@ -239,4 +273,74 @@ async fn a_homeserver_is_told_until_it_has_heard() {
         assert_eq!(&request.body[..], b"{\"a\":1}", "the same each time");
     }
     scene.workers.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_lasts_a_day_from_its_last_change_and_is_remembered_for_another_one() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let gateway = Server::start(None, |_| Answer::ok("")).await;
+    let scene = scene_with(nowhere(), Some(gateway.address())).await;
+    let identity = &scene.identity;
+    let id = ThirdPartyId::phone("GB", "07700900001").unwrap();
+    let wanted = |send_attempt| Wanted { client_secret: "secret".to_owned(), send_attempt, next_link: None };
+    let code = || String::from_utf8(gateway.seen().last().unwrap().body.to_vec()).unwrap();
+    let request = async |attempt| identity.request_phone(&id, "GB 07700900001", wanted(attempt)).await.unwrap();
+    let user = UserId::parse("@alice:hs.example").unwrap();
+
+    let sid = request(1).await;
+    scene.clock.advance(DAY - Duration::from_secs(60));
+    identity.submit(Medium::Msisdn, &sid, "secret", &code()).await.unwrap();
+    // Validating has changed it, so it lasts for another day.
+    scene.clock.advance(DAY - Duration::from_secs(60));
+    identity.validated(&sid, "secret").await.unwrap();
+    identity.bind(&sid, "secret", &user).await.unwrap();
+    scene.clock.advance(Duration::from_secs(120));
+    assert!(matches!(identity.validated(&sid, "secret").await, Err(Error::SessionExpired)));
+    assert!(matches!(identity.bind(&sid, "secret", &user).await, Err(Error::SessionExpired)));
+    assert!(matches!(identity.unbind(&sid, "secret", &user, &id).await, Err(Error::SessionExpired)));
+    assert!(matches!(identity.submit(Medium::Msisdn, &sid, "secret", &code()).await, Err(Error::SessionExpired)));
+
+    // The same request begins another session, and sends another message.
+    let next = request(1).await;
+    assert_ne!(next, sid);
+    assert_eq!(gateway.seen().len(), 2);
+    scene.clock.advance(DAY + Duration::from_secs(60));
+    assert!(matches!(identity.submit(Medium::Msisdn, &next, "secret", &code()).await, Err(Error::SessionExpired)));
+    scene.clock.advance(DAY);
+    identity.sweep().await.unwrap();
+    assert!(matches!(identity.submit(Medium::Msisdn, &next, "secret", &code()).await, Err(Error::NoSession)));
+    scene.workers.stop().await;
+}
+
+#[tokio::test]
+async fn two_nodes_change_the_pepper_together() {
+    let Some(store) = TestStore::postgres().await else { return };
+    let (one, two) = (node(&store).await, node(&store).await);
+    for scene in [&one, &two] {
+        scene.workers.stop().await;
+    }
+    one.bind(2000, 0).await;
+    let old = one.pepper().await;
+    assert_eq!(two.pepper().await, old, "they share it");
+    assert!(one.identity.begin_pepper().await.unwrap());
+    assert!(!two.identity.begin_pepper().await.unwrap());
+    // Both hash, and both bind meanwhile.
+    let work = async |scene: &Scene, offset: usize| {
+        let mut bound = 0;
+        loop {
+            scene.bind(1, offset + bound).await;
+            bound += 1;
+            if !scene.identity.advance_peppers().await.unwrap() {
+                return bound;
+            }
+        }
+    };
+    let (first, second) = tokio::join!(work(&one, 10_000), work(&two, 20_000));
+    let new = two.pepper().await;
+    assert_ne!(new, old);
+    for pepper in [&old, &new] {
+        assert_eq!(one.found(pepper, 1900..2000).await.unwrap(), 100);
+        assert_eq!(two.found(pepper, 10_000..10_000 + first).await.unwrap(), first);
+        assert_eq!(one.found(pepper, 20_000..20_000 + second).await.unwrap(), second);
+    }
 }

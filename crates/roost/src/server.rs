@@ -61,6 +61,9 @@ impl Server {
                 "outbound.verify_certificates is false: certificates of push gateways and others are not checked"
             );
         }
+        if config.identity.enabled && config.serving(Serves::Identity).next().is_none() {
+            tracing::warn!("identity.enabled is true, but no listener serves \"identity\"");
+        }
         let metrics_text = telemetry::metrics();
         let url = bound.iter().find(|(_, families)| families.contains(&Serves::Identity)).map(|(bound, _)| bound.url());
         let config = &with_identity_url(config, url);

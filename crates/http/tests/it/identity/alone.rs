@@ -199,7 +199,7 @@ async fn a_homeserver_with_a_certificate_of_its_own_making_is_not_believed() {
     .await;
     let homeserver = Homeserver::start(&Authority::new(), "@alice:{name}").await;
     let (status, body) = register(&identity, &homeserver.name, "good token").await;
-    assert_eq!((status, errcode(&body)), (502, "M_CONNECTION_FAILED"));
+    assert_eq!((status, errcode(&body)), (400, "M_CONNECTION_FAILED"));
 }
 
 #[tokio::test]
