@@ -10,13 +10,17 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use roost_identity::{Medium, ThirdPartyId, Wanted};
 use roost_matrix::error::ErrCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{IdentityRoutes as _, IdentityState, caller::Caller, fields::Fields};
+use super::{
+    IdentityRoutes as _, IdentityState,
+    caller::Caller,
+    fields::{Fields, missing},
+};
 use crate::{Error, QueryArgs, limits::Class};
 
 pub(crate) fn routes() -> Router<IdentityState> {
@@ -24,7 +28,7 @@ pub(crate) fn routes() -> Router<IdentityState> {
     for medium in [Medium::Email, Medium::Msisdn] {
         let path = format!("/validate/{}", medium.as_str());
         let request = post(move |state, caller, fields| request_token(medium, state, caller, fields));
-        let follow = get(move |state, link| follow_link(medium, state, link));
+        let follow = get(move |state, headers, link| follow_link(medium, state, headers, link));
         let submit = move |state, caller, fields| submit_token(medium, state, caller, fields);
         routes =
             routes.v2(&format!("{path}/requestToken"), request).v2(&format!("{path}/submitToken"), follow.post(submit));
@@ -91,32 +95,40 @@ struct Link {
     token: Option<String>,
 }
 
-/// `GET /validate/{medium}/submitToken`: what a reader of a mail opens, in a browser, so without an access token.
+/// `GET /validate/{medium}/submitToken`: what a reader of a mail opens, in a browser, so without an access token. Browsers get
+/// pages; whoever does not ask for one gets errors as everywhere else.
 ///
 /// Spec: <https://spec.matrix.org/v1.19/identity-service-api/#get_matrixidentityv2validateemailsubmittoken>
 async fn follow_link(
     medium: Medium,
     Extract(state): Extract<IdentityState>,
+    headers: HeaderMap,
     QueryArgs(link): QueryArgs<Link>,
 ) -> Result<Response, Error> {
-    let (Some(sid), Some(secret), Some(token)) = (link.sid, link.client_secret, link.token) else {
-        return Ok(page(StatusCode::BAD_REQUEST, state.identity.refused_page("The link is not complete.")));
-    };
-    match state.identity.submit(medium, &sid, &secret, &token).await {
-        Ok(Some(next_link)) => match HeaderValue::try_from(next_link) {
-            Ok(location) => Ok((StatusCode::FOUND, [(header::LOCATION, location)]).into_response()),
-            Err(_) => Ok(page(StatusCode::OK, state.identity.confirmed_page())),
-        },
-        Ok(None) => Ok(page(StatusCode::OK, state.identity.confirmed_page())),
-        Err(error) => {
-            let reason = error.to_string();
-            let error = refusal(error);
-            if error.status.is_server_error() {
-                return Err(error);
-            }
-            Ok(page(error.status, state.identity.refused_page(&reason)))
+    let reads_pages = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .any(|accept| accept.to_str().is_ok_and(|accept| accept.to_ascii_lowercase().contains("text/html")));
+    match submit_link(medium, &state, link).await {
+        Ok(next_link) => {
+            let location = next_link.and_then(|link| HeaderValue::try_from(link).ok());
+            Ok(match location {
+                Some(location) => (StatusCode::FOUND, [(header::LOCATION, location)]).into_response(),
+                None => page(StatusCode::OK, state.identity.confirmed_page()),
+            })
         }
+        Err(error) if reads_pages && error.status.is_client_error() => {
+            Ok(page(error.status, state.identity.refused_page(&error.message)))
+        }
+        Err(error) => Err(error),
     }
+}
+
+async fn submit_link(medium: Medium, state: &IdentityState, link: Link) -> Result<Option<String>, Error> {
+    let sid = link.sid.ok_or_else(|| missing("sid"))?;
+    let secret = link.client_secret.ok_or_else(|| missing("client_secret"))?;
+    let token = link.token.ok_or_else(|| missing("token"))?;
+    state.identity.submit(medium, &sid, &secret, &token).await.map_err(refusal)
 }
 
 /// A page that runs nothing, is shown in no frame, and tells nobody from where its reader came: its URL holds a token.

@@ -44,12 +44,17 @@ async fn the_link_in_the_mail_shows_a_page_without_an_access_token() {
     assert_eq!(answer.header("referrer-policy"), "no-referrer");
     assert_eq!(alice.get(&format!("/3pid/getValidated3pid?sid={sid}&client_secret=secret")).await.0, 200);
 
+    // A browser gets a page when it fails, too, and others get an error as everywhere.
+    let browser = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
     let wrong = link.replace("token=", "token=x");
-    let answer = scene.server.client().raw(Method::GET, &wrong, &[], "").await;
-    assert_eq!(answer.status, 400);
-    assert!(answer.header("content-type").starts_with("text/html"));
-    let bare = scene.server.client().raw(Method::GET, "/_matrix/identity/v2/validate/email/submitToken", &[], "").await;
-    assert_eq!(bare.status, 400);
+    let bare = "/_matrix/identity/v2/validate/email/submitToken".to_owned();
+    for (link, code) in [(wrong, "M_TOKEN_INCORRECT"), (bare, "M_MISSING_PARAMS")] {
+        let answer = scene.server.client().raw(Method::GET, &link, &browser, "").await;
+        assert_eq!(answer.status, 400);
+        assert!(answer.header("content-type").starts_with("text/html"));
+        let answer = scene.server.client().raw(Method::GET, &link, &[], "").await;
+        assert_eq!((answer.status, errcode(&answer.json())), (400, code));
+    }
 }
 
 #[tokio::test]
