@@ -15,7 +15,7 @@ use tokio::{
 use crate::{
     cli::Failure,
     config::{Config, Loaded, Mode},
-    data_dir::{DataDir, HOMESERVER, socket_path},
+    data_dir::{DataDir, HOMESERVER, IDENTITY, socket_path},
     house::House,
     server::Server,
     socket::{self, Behind as _, Request},
@@ -129,16 +129,19 @@ pub(crate) fn report(loaded: &Loaded) {
 
 /// Lists the running server's background loops.
 pub(crate) async fn workers(config: &Config) -> Result<(), Failure> {
-    let answer = socket::ask(&socket_path(&config.data_dir(), HOMESERVER), &Request::Workers).await;
-    let Some(answer) = answer else {
-        return Err(Failure::Failed(format!("no server runs on {}", config.data_dir().display())));
-    };
-    let answer = answer.map_err(Failure::Failed)?;
-    for worker in answer.get("workers").and_then(Value::as_array).into_iter().flatten() {
-        let text = |key| worker.get(key).and_then(Value::as_str).unwrap_or_default();
-        println!("{:<24} {}", text("name"), text("state"));
+    let mut runs = false;
+    // Homeserver and identity server may both run, each by itself.
+    for server in [HOMESERVER, IDENTITY] {
+        let answer = socket::ask(&socket_path(&config.data_dir(), server), &Request::Workers).await;
+        let Some(answer) = answer else { continue };
+        runs = true;
+        let answer = answer.map_err(Failure::Failed)?;
+        for worker in answer.get("workers").and_then(Value::as_array).into_iter().flatten() {
+            let text = |key| worker.get(key).and_then(Value::as_str).unwrap_or_default();
+            println!("{:<24} {}", text("name"), text("state"));
+        }
     }
-    Ok(())
+    if runs { Ok(()) } else { Err(Failure::Failed(format!("no server runs on {}", config.data_dir().display()))) }
 }
 
 /// A database that was named on the command line: as in `database.url`, but a file that can only be meant relative to
@@ -160,6 +163,8 @@ fn database(url: &str, data_dir: &DataDir) -> Result<Database, Failure> {
 pub(crate) async fn copy(config: &Config, runtime: &Handle, from: &str, to: &str) -> Result<(), Failure> {
     // A running server would go on writing to one of the two.
     let data_dir = DataDir::open(&config.data_dir()).map_err(Failure::failed)?;
+    // So would an identity server that runs alone.
+    let _identity = DataDir::open_for(&config.data_dir(), IDENTITY).map_err(Failure::failed)?;
     let (source, target) = (database(from, &data_dir)?, database(to, &data_dir)?);
     if let Database::Sqlite(path) = &source
         && !path.exists()

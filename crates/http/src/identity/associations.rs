@@ -10,7 +10,7 @@ use axum::{
     routing::{get, post},
 };
 use http::header;
-use roost_identity::ThirdPartyId;
+use roost_identity::{Error as IdentityError, ThirdPartyId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -20,6 +20,9 @@ use super::{
     fields::{Fields, missing},
 };
 use crate::{Error, QueryArgs};
+
+/// The most signatures of one request that are looked at; each may have a homeserver asked for its keys.
+const MAX_SIGNATURES: usize = 4;
 
 pub(crate) fn routes() -> Router<IdentityState> {
     Router::new()
@@ -65,11 +68,13 @@ async fn bind(Extract(state): Extract<IdentityState>, _caller: Caller, fields: F
 /// Spec: <https://spec.matrix.org/v1.19/identity-service-api/#post_matrixidentityv23pidunbind>
 async fn unbind(Extract(state): Extract<IdentityState>, request: Request) -> Result<Json<Value>, Error> {
     let (mut parts, body) = request.into_parts();
-    let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let signature = authorization
-        .filter(|value| value.split_once(' ').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("x-matrix")));
-    let signature = signature.map(ToOwned::to_owned);
-    if signature.is_none() {
+    // A homeserver sends a header for each of its keys, and maybe for each name that the destination may have.
+    let is_signature =
+        |value: &&str| value.split_once(' ').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("x-matrix"));
+    let authorizations = parts.headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
+    let signatures: Vec<String> =
+        authorizations.filter(is_signature).take(MAX_SIGNATURES).map(ToOwned::to_owned).collect();
+    if signatures.is_empty() {
         Caller::from_request_parts(&mut parts, &state).await?;
     }
     let uri = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
@@ -78,9 +83,15 @@ async fn unbind(Extract(state): Extract<IdentityState>, request: Request) -> Res
     let user = fields.user_id("mxid")?;
     let threepid = fields.object("threepid")?;
     let id = ThirdPartyId::named(threepid.needed("medium")?, threepid.needed("address")?)?;
-    if let Some(signature) = signature {
-        let origin = state.identity.signed_by(&signature, &method, &uri, &fields.raw).await?;
-        state.identity.unbind_for(&origin, &user, &id).await?;
+    if !signatures.is_empty() {
+        let mut signed = Err(IdentityError::Forbidden("nothing is signed"));
+        for signature in &signatures {
+            signed = state.identity.signed_by(signature, &method, &uri, &fields.raw).await;
+            if signed.is_ok() {
+                break;
+            }
+        }
+        state.identity.unbind_for(&signed?, &user, &id).await?;
     } else {
         let (sid, secret) = (fields.needed("sid")?, fields.needed("client_secret")?);
         state.identity.unbind(sid, secret, &user, &id).await?;

@@ -77,6 +77,11 @@ fn its_commands_work_with_a_server_that_runs_and_without_one() {
     let path = format!("/_matrix/identity/v2/pubkey/{key}");
     assert!(get(place.port, &path).unwrap().starts_with("HTTP/1.1 200"), "what it has signed stays good");
 
+    let workers = out(&run(&["workers"]));
+    assert!(workers.contains("identity deliveries") && workers.contains("identity peppers"), "{workers}");
+    let copied = run(&["db", "copy", "sqlite:identity.db", "sqlite:other.db"]);
+    assert!(err(&copied).contains("in use"), "a database that is in use is not copied: {}", err(&copied));
+
     assert_eq!(out(&run(&["identity", "associations", "@alice:example.org"])), "");
     assert_eq!(out(&run(&["identity", "deliveries"])), "");
     for (arguments, problem) in [

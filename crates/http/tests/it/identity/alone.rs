@@ -255,6 +255,22 @@ async fn a_homeserver_unbinds_the_addresses_of_its_users_by_signing() {
 }
 
 #[tokio::test]
+async fn one_good_signature_of_several_is_enough() {
+    let alone = Alone::new().await;
+    alone.bind("alice@example.org").await;
+    let uri = "/_matrix/identity/v2/3pid/unbind";
+    let body = json!({ "mxid": alone.user, "threepid": { "medium": "email", "address": "alice@example.org" } });
+    let bad = alone.homeserver.signed("destination", "elsewhere.example", uri, &body);
+    let good = alone.homeserver.signed("destination_is", "id.example", uri, &body);
+    let client = alone.identity.client();
+    for (second, status) in [(&bad, 403), (&good, 200)] {
+        let headers = [("authorization", bad.as_str()), ("authorization", second.as_str())];
+        assert_eq!(client.raw(Method::POST, uri, &headers, body.to_string()).await.status, status);
+    }
+    assert!(!alone.is_bound("alice@example.org").await);
+}
+
+#[tokio::test]
 async fn a_signature_is_good_for_one_request_to_one_server() {
     let alone = Alone::new().await;
     alone.bind("alice@example.org").await;
