@@ -13,7 +13,6 @@ REASONS = {
     "a wrong method": ERRORS,
     "a key that is not there": ERRORS,
     "register with a bad token": "the homeserver does not know the token, so the caller has not proved to be anybody: 401; Sydent passes it on as an error of its own, 500",
-    "a token in the query": "the specification no longer lets an access token stand in the query (changed in v1.20); Sydent still takes it",
     "requestToken: no mail address": ADDRESS,
     "store-invite of what is no address": CRASH,
     "sign-ed25519 with what is no key": CRASH,

@@ -20,14 +20,19 @@ def free_port() -> int:
 class Server:
     """A running identity server."""
 
+    server_name = "id.test"
+
     def __init__(self, name: str, command: list[str], folder: pathlib.Path, port: int):
-        self.name, self.port, self.server_name = name, port, "id.test"
-        self.log = folder / "log"
-        out = self.log.open("wb")
+        self.start(name, command, folder, port, "/_matrix/identity/v2")
+
+    def start(self, name, command, folder, port, ping):
+        """Starts the program and waits until it answers at `ping`."""
+        self.name, self.port, self.log = name, port, folder / "log"
+        out = self.log.open("ab")
         self.process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=out)
-        for _ in range(300):
+        for _ in range(600):
             try:
-                if self.call("GET", "/_matrix/identity/v2")[0] == 200:
+                if self.call("GET", ping)[0] == 200:
                     return
             except OSError:
                 pass

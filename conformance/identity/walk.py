@@ -99,7 +99,7 @@ def open_server(walk):
     walk.note("account", walk.call("GET", "/account", token=alice), (200, {"user_id": alice_id}))
     walk.check("account without a token", walk.call("GET", "/account"), 401, "M_UNAUTHORIZED")
     walk.check("account with a wrong token", walk.call("GET", "/account", token="wrong"), 401, "M_UNAUTHORIZED")
-    walk.check("a token in the query", walk.call("GET", f"/account?access_token={alice}"), 401, "M_UNAUTHORIZED")
+    walk.check("a token in the query", walk.call("GET", f"/account?access_token={alice}"), 200)
 
     # Keys.
     walk.check("a key that is not there", walk.call("GET", "/pubkey/ed25519:nothing"), 404, "M_NOT_FOUND")

@@ -4,17 +4,18 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use roost_store::identity_invites::{self, Delivery};
 use roost_world::Stop;
-use tokio::{sync::futures::Notified, task::JoinSet};
+use tokio::sync::futures::Notified;
 
 use crate::{Error, Identity};
 
 /// How many deliveries are under way at once.
 const AT_ONCE: i64 = 8;
 
-/// How long a node has a delivery to itself: longer than a request may take. After a crash it is tried again then.
-const CLAIM: u64 = 3 * 60 * 1000;
+/// How long a node has a delivery to itself: longer than a try may take. After a crash it is tried again then.
+const CLAIM: u64 = 2 * 60 * 1000;
 
 /// Waiting times between tries: the first, and the longest, in milliseconds.
 const FIRST_WAIT: u64 = 10 * 1000;
@@ -60,18 +61,41 @@ impl Identity {
                 let wait = next.map_or(TICK, |next| Duration::from_millis(next.saturating_sub(now)));
                 return Ok(wait.min(TICK));
             }
-            let tries: JoinSet<_> = due.into_iter().map(|delivery| self.clone().attempt(delivery)).collect();
-            tokio::select! {
-                biased;
-                // What is cut short is tried again after the next start.
-                () = stop.wait() => return Ok(TICK),
-                results = tries.join_all() => results.into_iter().collect::<Result<(), Error>>()?,
+            let until = now.saturating_add(CLAIM);
+            let ids: Vec<String> = due.iter().map(|delivery| delivery.id.clone()).collect();
+            let mut tries: FuturesUnordered<_> =
+                due.into_iter().map(|delivery| self.clone().attempt(delivery, until)).collect();
+            loop {
+                tokio::select! {
+                    biased;
+                    () = stop.wait() => {
+                        // First they end, so that none of them takes its delivery after it was given back.
+                        drop(tries);
+                        self.release(ids, until).await?;
+                        return Ok(TICK);
+                    }
+                    next = tries.next() => match next {
+                        None => break,
+                        Some(result) => result?,
+                    },
+                }
             }
         }
     }
 
-    async fn attempt(self, delivery: Delivery) -> Result<(), Error> {
-        let until = self.0.world.now_ms().saturating_add(CLAIM);
+    /// What is cut short is tried again right after the next start, or by another node.
+    async fn release(&self, ids: Vec<String>, until: u64) -> Result<(), Error> {
+        let now = self.0.world.now_ms();
+        let write = self.0.store.write(move |tx| {
+            for id in &ids {
+                identity_invites::release(tx, id, until, now)?;
+            }
+            Ok(())
+        });
+        write.await
+    }
+
+    async fn attempt(self, delivery: Delivery, until: u64) -> Result<(), Error> {
         let claimed = delivery.clone();
         let write = self.0.store.write(move |tx| Ok::<_, Error>(identity_invites::claim(tx, &claimed, until)?));
         if !write.await? {

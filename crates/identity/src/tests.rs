@@ -344,3 +344,24 @@ async fn two_nodes_change_the_pepper_together() {
         assert_eq!(one.found(pepper, 20_000..20_000 + second).await.unwrap(), second);
     }
 }
+
+#[tokio::test]
+async fn a_delivery_that_a_stop_cuts_short_is_tried_right_after_the_next_start() {
+    // It takes the request and never answers.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let scene = scene(silent.local_addr().unwrap()).await;
+    let now = scene.identity.0.world.now_ms();
+    let queue = scene.store.write(move |tx| {
+        let server = ServerName::parse("hs.example").unwrap();
+        Ok::<_, Error>(roost_store::identity_invites::queue(tx, "one", &server, "{}", now)?)
+    });
+    queue.await.unwrap();
+    scene.identity.0.parcels.notify_one();
+    let _connection = silent.accept().await.unwrap();
+    let under_way = scene.identity.deliveries().await.unwrap().remove(0);
+    assert!(under_way.next_try_at > now + 60_000, "another node leaves it alone");
+    scene.workers.stop().await;
+    let left = scene.identity.deliveries().await.unwrap().remove(0);
+    assert!(left.next_try_at <= scene.identity.0.world.now_ms(), "{left:?}");
+    assert_eq!(left.tries, 0);
+}

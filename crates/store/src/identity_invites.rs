@@ -160,6 +160,12 @@ pub fn claim(tx: &Tx<'_>, delivery: &Delivery, until_ms: u64) -> Result<bool, Er
     Ok(tx.execute(CLAIM, params![&delivery.id, delivery.next_try_at, until_ms])? > 0)
 }
 
+/// Gives back a delivery that was taken until `until_ms` and not tried to its end.
+pub fn release(tx: &Tx<'_>, id: &str, until_ms: u64, now_ms: u64) -> Result<(), Error> {
+    tx.execute(CLAIM, params![id, until_ms, now_ms])?;
+    Ok(())
+}
+
 /// A try was in vain; the next one is at `next_ms`.
 pub fn failed(tx: &Tx<'_>, id: &str, next_ms: u64, problem: &str) -> Result<(), Error> {
     tx.execute(FAILED, params![id, next_ms, problem])?;

@@ -6,15 +6,15 @@
 
 use axum::{
     Json, Router,
-    extract::State as Extract,
+    extract::{Request, State as Extract},
     routing::{get, post},
 };
-use http::{HeaderMap, StatusCode, header};
+use http::StatusCode;
 use roost_matrix::error::ErrCode;
 use serde_json::{Value, json};
 
 use super::{IdentityRoutes as _, IdentityState, caller::Caller, fields::Fields};
-use crate::Error;
+use crate::{Error, caller::access_token};
 
 pub(crate) fn routes() -> Router<IdentityState> {
     Router::new()
@@ -47,14 +47,12 @@ async fn account(Caller(account): Caller) -> Json<Value> {
 /// `POST /account/logout`, the one POST that may come without a body. Whoever has yet to accept the terms can go, too.
 ///
 /// Spec: <https://spec.matrix.org/v1.19/identity-service-api/#post_matrixidentityv2accountlogout>
-async fn logout(Extract(state): Extract<IdentityState>, headers: HeaderMap) -> Result<Json<Value>, Error> {
-    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token =
-        value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let Some((_, token)) = token else {
-        return Err(Error::new(StatusCode::UNAUTHORIZED, ErrCode::Unauthorized, "This endpoint needs an access token"));
-    };
-    let account = match state.identity.authenticate(token.trim()).await {
+async fn logout(Extract(state): Extract<IdentityState>, request: Request) -> Result<Json<Value>, Error> {
+    let (parts, _) = request.into_parts();
+    let token = access_token(&parts).ok_or_else(|| {
+        Error::new(StatusCode::UNAUTHORIZED, ErrCode::Unauthorized, "This endpoint needs an access token")
+    })?;
+    let account = match state.identity.authenticate(&token).await {
         // Here the specification wants another code than everywhere else.
         Err(roost_identity::Error::UnknownToken) => {
             let text = "The access token is not known";

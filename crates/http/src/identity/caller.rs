@@ -3,12 +3,12 @@
 //! Spec: <https://spec.matrix.org/v1.19/identity-service-api/#authentication>
 
 use axum::extract::{FromRequestParts, MatchedPath};
-use http::{StatusCode, header, request::Parts};
+use http::{StatusCode, request::Parts};
 use roost_identity::Account;
 use roost_matrix::error::ErrCode;
 
 use super::IdentityState;
-use crate::{Error, limits::Class};
+use crate::{Error, caller::access_token, limits::Class};
 
 /// A caller who has accepted the terms of service.
 pub(crate) struct Caller(pub(crate) Account);
@@ -32,13 +32,9 @@ impl FromRequestParts<IdentityState> for AnyCaller {
     async fn from_request_parts(parts: &mut Parts, state: &IdentityState) -> Result<Self, Error> {
         let missing =
             || Error::new(StatusCode::UNAUTHORIZED, ErrCode::Unauthorized, "This endpoint needs an access token");
-        let value = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        // The specification no longer lets a token stand in the query.
-        let (scheme, token) = value.and_then(|value| value.split_once(' ')).ok_or_else(missing)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(missing());
-        }
-        let account = state.identity.authenticate(token.trim()).await?;
+        // Up to v1.19 it may also stand in the query, and homeservers in use put it there.
+        let token = access_token(parts).filter(|token| !token.is_empty()).ok_or_else(missing)?;
+        let account = state.identity.authenticate(&token).await?;
         let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
         if let Some(class) = route.and_then(|route| Class::of(&parts.method, route)) {
             state.limits.user(class, account.user_id.as_str())?;
