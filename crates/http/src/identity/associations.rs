@@ -83,7 +83,10 @@ async fn unbind(Extract(state): Extract<IdentityState>, request: Request) -> Res
     let user = fields.user_id("mxid")?;
     let threepid = fields.object("threepid")?;
     let id = ThirdPartyId::named(threepid.needed("medium")?, threepid.needed("address")?)?;
-    if !signatures.is_empty() {
+    if signatures.is_empty() {
+        let (sid, secret) = (fields.needed("sid")?, fields.needed("client_secret")?);
+        state.identity.unbind(sid, secret, &user, &id).await?;
+    } else {
         let mut signed = Err(IdentityError::Forbidden("nothing is signed"));
         for signature in &signatures {
             signed = state.identity.signed_by(signature, &method, &uri, &fields.raw).await;
@@ -92,9 +95,6 @@ async fn unbind(Extract(state): Extract<IdentityState>, request: Request) -> Res
             }
         }
         state.identity.unbind_for(&signed?, &user, &id).await?;
-    } else {
-        let (sid, secret) = (fields.needed("sid")?, fields.needed("client_secret")?);
-        state.identity.unbind(sid, secret, &user, &id).await?;
     }
     Ok(Json(json!({})))
 }
