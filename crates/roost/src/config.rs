@@ -58,6 +58,9 @@ pub use self::{
 /// what a container orchestrator sets for a service that happens to be called "roost".
 const FOREIGN: [&str; 5] = ["ROOST_TEST_", "ROOST_BENCH_", "ROOST_CONFIG", "ROOST_SERVICE_", "ROOST_PORT"];
 
+/// How the URL of a database can begin.
+const DATABASES: [&str; 3] = ["sqlite:", "postgres://", "postgresql://"];
+
 macro_rules! sections {
     ($($field:ident: $Section:ident,)*) => {
         /// A whole configuration.
@@ -193,7 +196,7 @@ impl Config {
             problems.push("public_base_url", "wants a URL that begins with https:// (or http://)");
         }
         let url = &self.database.url;
-        if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+        if !DATABASES.iter().any(|scheme| url.starts_with(scheme)) {
             problems.push("database.url", "wants sqlite:FILE or postgres://user@host/database");
         }
         if self.listen.is_empty() {
@@ -256,6 +259,9 @@ impl Config {
             if url.is_some_and(|url| !url.starts_with("https://") && !url.starts_with("http://")) {
                 problems.push(key, "wants a URL that begins with https:// (or http://)");
             }
+        }
+        if !DATABASES.iter().any(|scheme| identity.database_url.starts_with(scheme)) {
+            problems.push("identity.database_url", "wants sqlite:FILE or postgres://user@host/database");
         }
         if let Err(error) = roost_identity::Texts::load(filled(&identity.texts).map(Path::new)) {
             problems.push("identity.texts", error);

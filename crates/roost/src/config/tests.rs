@@ -195,6 +195,7 @@ fn faulty_policies_and_gateways_are_refused_by_their_key() {
         ("sms_gateways = [{ url = \"https://x\", body = \"{{text\" }]", "identity.sms_gateways: the body: "),
         ("server_name = \"not a name\"", "identity.server_name: "),
         ("public_base_url = \"example.org\"", "identity.public_base_url: wants a URL"),
+        ("database_url = \"mysql://x\"", "identity.database_url: wants sqlite:FILE"),
         ("max_lookup = 0", "identity.max_lookup: wants a number above 0"),
     ] {
         let found = problem(read(&format!("[identity]\n{text}")));
