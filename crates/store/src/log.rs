@@ -166,6 +166,13 @@ pub enum Change {
         /// Who.
         user: UserNo,
     },
+    /// Less is stored than before of an event, or of any events of a room: what is kept of it in memory is to be dropped.
+    Removed {
+        /// Where.
+        room: RoomNo,
+        /// Which; `None` for the room with all that it has.
+        event: Option<EventNo>,
+    },
     /// Something that a later release knows.
     Unknown {
         /// Its number.
@@ -208,6 +215,9 @@ impl Change {
             Self::Sessions { user } => of(6, user),
             Self::ToDevice { user } => of(7, user),
             Self::Forgotten { room, user } => Columns { room: Some(room.0), ..of(8, user) },
+            Self::Removed { room, event } => {
+                Columns { kind: 24, room: Some(room.0), item: event.map(|event| event.0), ..none }
+            }
             Self::Unknown { kind } => Columns { kind, ..none },
         }
     }
@@ -238,6 +248,7 @@ impl Change {
                 user: user?,
                 membership: Membership::from_number(columns.detail?)?,
             },
+            24 => Self::Removed { room: room?, event: columns.item.map(EventNo) },
             kind => Self::Unknown { kind },
         })
     }

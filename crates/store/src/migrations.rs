@@ -18,7 +18,7 @@ macro_rules! migrations {
 
 /// All of them, in order.
 pub(crate) const ALL: &[Migration] =
-    migrations!["0001_log", "0002_graph", "0003_users", "0004_state", "0006_auth_chains"];
+    migrations!["0001_log", "0002_graph", "0003_users", "0004_state", "0006_auth_chains", "0011_removal"];
 
 /// One file.
 #[derive(Debug)]

@@ -36,6 +36,7 @@ pub(crate) mod plan;
 pub(crate) mod reclaim;
 pub(crate) mod set_hash;
 mod tree;
+pub(crate) mod used;
 
 pub use keys::{find as find_keys, names as key_names};
 pub use pins::Pinned;

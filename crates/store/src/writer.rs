@@ -180,6 +180,11 @@ pub(crate) trait Engine: Session {
     fn fault(&self) -> Option<Error>;
     /// Gets a new connection when the old one is broken, and says whether it did.
     fn repair(&self) -> Result<bool, Error>;
+    /// Gives a piece of the space that nothing takes any more back to the disk, and says whether there may be more. Called while nothing
+    /// waits to be written, and short.
+    fn tidy(&self) -> Result<bool, Error> {
+        Ok(false)
+    }
 }
 
 /// How often a group is tried again that lost against another node or its connection.
@@ -207,6 +212,22 @@ impl<E: Engine> Writer<'_, E> {
             metrics::histogram!("roost_store_group_size").record(size(jobs.len()));
             metrics::gauge!("roost_store_write_queue").set(size(queue.len()));
             self.serve(jobs);
+            self.tidy(queue);
+        }
+    }
+
+    /// Uses the time in which nobody waits.
+    fn tidy(&self, queue: &Queue<Box<dyn Job>>) {
+        while queue.len() == 0 {
+            match self.engine.tidy() {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "free space could not be given back");
+                    self.engine.fault();
+                    return;
+                }
+            }
         }
     }
 
