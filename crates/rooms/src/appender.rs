@@ -58,6 +58,13 @@ pub(crate) enum Job {
 #[derive(Debug, Default)]
 pub(crate) struct Doors(Mutex<HashMap<RoomNo, mpsc::Sender<Job>>>);
 
+impl Doors {
+    /// Whether somebody writes to the room, or has lately.
+    pub(crate) fn is_open(&self, room: RoomNo) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&room).is_some_and(|door| !door.is_closed())
+    }
+}
+
 /// How often the last resort is tried: each time but the last, state keys came to be needed that had no numbers yet.
 const LOCKED_TRIES: usize = 8;
 /// How often the head may be lost to others while a bundle of received events is put into the graph.

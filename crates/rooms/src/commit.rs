@@ -142,6 +142,9 @@ impl Plan {
         if rooms::by_id(tx, &new.room_id)?.is_some() {
             return Err(NotCommitted::Stale);
         }
+        if roost_store::deletion::is_pending(tx, &new.room_id)? {
+            return Err(Error::BadState("A room of this id is being deleted".to_owned()).into());
+        }
         if let Some(alias) = &new.alias {
             let taken = || Error::AliasTaken(alias.clone());
             if aliases::resolve(tx, alias)?.is_some() || !aliases::insert(tx, alias, self.room, new.creator, self.now)?

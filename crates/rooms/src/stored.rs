@@ -1,8 +1,11 @@
 //! Events as they are stored, and the cache of them. What an event says never changes, so the cache is never wrong about it;
-//! redactions are not part of it. Where an event stands changes once, when an outlier becomes part of the graph: who needs to know that
-//! reads the row.
+//! redactions are not part of it, and when what one hides is erased, the cache drops the event. Where an event stands changes when an
+//! outlier becomes part of the graph, or what is before it is purged: who needs to know that reads the row.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use quick_cache::{Weighter, sync::Cache};
 use roost_matrix::{event::Pdu, ids::EventId, room_version::Rules};
@@ -79,16 +82,60 @@ impl Weighter<EventNo, Arc<Stored>> for ByBytes {
 
 /// Events that were read or written lately, by number, within a budget of bytes.
 #[derive(Debug)]
-pub(crate) struct EventCache(Cache<EventNo, Arc<Stored>, ByBytes>);
+pub(crate) struct EventCache {
+    cache: Cache<EventNo, Arc<Stored>, ByBytes>,
+    erased: Mutex<Erased>,
+}
+
+/// What was erased lately: a reader may still have a snapshot in which it was not.
+#[derive(Debug, Default)]
+struct Erased {
+    order: VecDeque<EventNo>,
+    nos: HashSet<EventNo>,
+}
+
+/// How many erased events are remembered: more than are erased while a read closure runs.
+const ERASED: usize = 10_000;
 
 impl EventCache {
     pub(crate) fn new(bytes: u64) -> Self {
         let items = usize::try_from(bytes / 1024).unwrap_or(usize::MAX);
-        Self(Cache::with_weighter(items, bytes, ByBytes))
+        Self { cache: Cache::with_weighter(items, bytes, ByBytes), erased: Mutex::default() }
+    }
+
+    fn get(&self, no: &EventNo) -> Option<Arc<Stored>> {
+        self.cache.get(no)
     }
 
     pub(crate) fn put(&self, stored: Arc<Stored>) {
-        self.0.insert(stored.no, stored);
+        let erased = self.erased.lock().unwrap_or_else(PoisonError::into_inner);
+        if erased.nos.contains(&stored.no) && stored.pdu.redacted().json() != stored.pdu.json() {
+            return;
+        }
+        // Under the lock, so that nothing is erased in between.
+        self.cache.insert(stored.no, stored);
+    }
+
+    /// The event's bytes were erased: those from before are neither here nor taken in any more.
+    pub(crate) fn erased(&self, no: EventNo) {
+        let mut erased = self.erased.lock().unwrap_or_else(PoisonError::into_inner);
+        self.cache.remove(&no);
+        if erased.nos.insert(no) {
+            erased.order.push_back(no);
+        }
+        while erased.order.len() > ERASED {
+            if let Some(oldest) = erased.order.pop_front() {
+                erased.nos.remove(&oldest);
+            }
+        }
+    }
+
+    pub(crate) fn forget_room(&self, room: RoomNo) {
+        self.cache.retain(|_, stored| stored.room != room);
+    }
+
+    pub(crate) fn clear(&self) {
+        self.cache.clear();
     }
 }
 
@@ -103,7 +150,7 @@ impl Rooms {
         let mut found = HashMap::with_capacity(nos.len());
         let mut missing = Vec::new();
         for no in nos {
-            match self.0.events.0.get(no) {
+            match self.0.events.get(no) {
                 Some(stored) => drop(found.insert(*no, stored)),
                 None => missing.push(*no),
             }
@@ -131,7 +178,7 @@ impl Rooms {
         if row.room != room.no {
             return Ok(None);
         }
-        if let Some(stored) = self.0.events.0.get(&row.event)
+        if let Some(stored) = self.0.events.get(&row.event)
             && stored.is_at(&row.place)
         {
             return Ok(Some(stored));

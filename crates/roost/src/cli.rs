@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use crate::{
     commands,
     config::{self, Config, Loaded},
+    room::{self, RoomCommand},
     telemetry, world,
 };
 
@@ -43,6 +44,11 @@ enum Command {
     Db {
         #[command(subcommand)]
         command: DbCommand,
+    },
+    /// Looks into rooms, deletes them, purges their history.
+    Room {
+        #[command(subcommand)]
+        command: RoomCommand,
     },
     /// Lists the background loops of the running server.
     Workers,
@@ -160,6 +166,11 @@ fn perform(cli: Cli) -> Result<(), Failure> {
             let Loaded { config, .. } = load()?;
             telemetry::log(&config.log);
             with_runtime(&config, |runtime| runtime.block_on(commands::copy(&config, runtime.handle(), &from, &to)))
+        }
+        Command::Room { command } => {
+            let Loaded { config, .. } = load()?;
+            telemetry::log(&config.log);
+            with_runtime(&config, |runtime| runtime.block_on(room::run(&config, runtime.handle(), command)))
         }
         Command::Workers => {
             let Loaded { config, .. } = load()?;

@@ -20,7 +20,7 @@ use crate::{
     world,
 };
 
-fn the_world(config: &Config, runtime: &Handle) -> World {
+pub(crate) fn the_world(config: &Config, runtime: &Handle) -> World {
     let threads = match config.passwords.threads {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         threads => usize::try_from(threads).unwrap_or(1),
@@ -84,6 +84,18 @@ async fn greet(config: &Config, server: &Server) {
     let _ = out.flush();
 }
 
+/// Has a command done by the running server, or, while none runs, on the database itself.
+pub(crate) async fn ask(config: &Config, world: World, request: Request) -> Result<Value, Failure> {
+    if let Some(answer) = socket::ask(&socket_path(&config.data_dir()), &request).await {
+        return answer.map_err(Failure::Failed);
+    }
+    let data_dir = DataDir::open(&config.data_dir()).map_err(Failure::failed)?;
+    let house = House::open(config, &data_dir, world).await.map_err(Failure::failed)?;
+    let answer = house.answer(request).await;
+    house.close().await;
+    answer.map_err(Failure::Failed)
+}
+
 /// Creates an account, through the running server or without one.
 pub(crate) async fn create_user(
     config: &Config,
@@ -95,17 +107,7 @@ pub(crate) async fn create_user(
     let world = the_world(config, runtime);
     let made_up = password.is_none().then(|| world.random_text(20));
     let Some(password) = password.or_else(|| made_up.clone()) else { return Ok(()) };
-    let request = Request::CreateUser { name, password, admin };
-    let created = if let Some(answer) = socket::ask(&socket_path(&config.data_dir()), &request).await {
-        answer
-    } else {
-        let data_dir = DataDir::open(&config.data_dir()).map_err(Failure::failed)?;
-        let house = House::open(config, &data_dir, world).await.map_err(Failure::failed)?;
-        let answer = house.answer(request).await;
-        house.close().await;
-        answer
-    }
-    .map_err(Failure::Failed)?;
+    let created = ask(config, world, Request::CreateUser { name, password, admin }).await?;
     println!("Created {}", created.get("user_id").and_then(Value::as_str).unwrap_or_default());
     if let Some(password) = made_up {
         println!("Password: {password}");

@@ -20,6 +20,7 @@ mod passwords;
 mod presence;
 mod rate_limits;
 mod registration;
+mod retention;
 mod schema;
 mod sessions;
 mod support;
@@ -48,6 +49,7 @@ pub use self::{
     presence::Presence,
     rate_limits::RateLimits,
     registration::{Mode, Registration},
+    retention::{Days, Retention},
     schema::{Key, Problems, RateSetting, Setting},
     sessions::Sessions,
     support::Support,
@@ -124,6 +126,7 @@ sections! {
     passwords: Passwords,
     cache: Cache,
     sessions: Sessions,
+    retention: Retention,
     support: Support,
     log: Log,
 }

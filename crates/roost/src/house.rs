@@ -23,6 +23,9 @@ use crate::{
     socket::Request,
 };
 
+/// How often there is a look for room states that nothing refers to any more. What is found is reclaimed the next time.
+const RECLAIM_PAUSE: Duration = Duration::from_secs(30 * 60);
+
 /// Everything behind the doors. Cheap to clone.
 #[derive(Clone)]
 pub struct House {
@@ -88,6 +91,13 @@ impl House {
             ..roost_rooms::Options::default()
         };
         let rooms = Rooms::open(store.clone(), identity, options, world.clone()).await?;
+        workers.start_future("removals", |stop| rooms.clone().follow_removals(stop));
+        workers.start_future("room deletions", |stop| rooms.clone().keep_deleting(stop));
+        workers.start_future("room states", |stop| rooms.reclaimer().run(world.clone(), RECLAIM_PAUSE, stop));
+        if let Some(days) = config.retention.redacted_days.0 {
+            let after = Duration::from_secs(u64::from(days) * 24 * 60 * 60);
+            workers.start_future("erasure", |stop| rooms.clone().keep_erasing(after, stop));
+        }
         let hash_cost = HashCost { memory_kib: config.passwords.memory_kib, passes: config.passwords.iterations };
         let cached_sessions = size(config.cache.sessions);
         let access_token_lifetime = Duration::from_secs(config.sessions.access_token_lifetime.into());
@@ -108,6 +118,7 @@ impl House {
                 let user_id = self.create_user(&name, password, admin).await.map_err(|error| error.to_string())?;
                 Ok(json!({ "user_id": user_id }))
             }
+            Request::Room(request) => self.answer_about_room(request).await,
             Request::Workers => {
                 let workers = self.workers.list().into_iter().map(|worker| {
                     let state = match worker.state {

@@ -6,6 +6,7 @@ pub mod config;
 mod data_dir;
 mod house;
 mod listen;
+mod room;
 mod server;
 mod socket;
 mod telemetry;

@@ -11,10 +11,11 @@ use tokio::{
     net::{UnixListener, UnixStream},
 };
 
-use crate::house::House;
+use crate::{house::House, room};
 
-/// The longest line.
+/// The longest request, and the longest answer: the state of a large room is long.
 const LINE: u64 = 64 * 1024;
+const ANSWER: u64 = 256 * 1024 * 1024;
 
 /// What a command wants.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,6 +32,8 @@ pub enum Request {
     },
     /// The list of background loops.
     Workers,
+    /// Something about a room.
+    Room(room::Request),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -100,6 +103,6 @@ async fn exchange(stream: UnixStream, request: &Request) -> io::Result<Answer> {
     line.push(b'\n');
     write.write_all(&line).await?;
     let mut answer = String::new();
-    BufReader::new(read.take(LINE)).read_line(&mut answer).await?;
+    BufReader::new(read.take(ANSWER)).read_line(&mut answer).await?;
     serde_json::from_str(&answer).map_err(io::Error::other)
 }

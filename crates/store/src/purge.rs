@@ -81,8 +81,7 @@ pub fn purge(tx: &Tx<'_>, room: RoomNo, revision: i64, piece: &Piece) -> Result<
     }
     let children: Vec<EventNo> = piece.edges.iter().map(|(_, child, _)| *child).collect();
     tx.execute(ANCHOR, params![&children])?;
-    let edges: Vec<_> =
-        piece.edges.iter().map(|(id, child, idx)| values![room, id.as_str(), *child, *idx]).collect();
+    let edges: Vec<_> = piece.edges.iter().map(|(id, child, idx)| values![room, id.as_str(), *child, *idx]).collect();
     tx.execute_many(MISS, &edges)?;
     tx.execute(UNPLACE, params![room, &piece.places])?;
     tx.execute(STAND_ASIDE, params![room, &piece.lone])?;

@@ -446,13 +446,10 @@ mod tests {
         for n in 0..200 {
             let name = format!("row {n}");
             let value = "x".repeat(100_000);
-            store
-                .write(move |tx| tx.execute(FILL, params![name.as_str(), value.as_str()]))
-                .await
-                .expect("written");
+            store.write(move |tx| tx.execute(FILL, params![name.as_str(), value.as_str()])).await.expect("written");
         }
         let full = size();
-        assert!(full > 15_000_000, "{full}");
+        assert!(full > 10_000_000, "{full}");
         store.write(|tx| tx.execute(EMPTY, params![])).await.expect("deleted");
         // The writer does it when it has nothing else to do.
         for _ in 0..200 {
@@ -464,7 +461,8 @@ mod tests {
         let left = size();
         assert!(left < 4_000_000, "{full} bytes became {left}");
         // And it is still a database.
-        let names = store.read(|read| read.all("SELECT name FROM store_meta", params![], |row| row.get::<String>(0))).await;
+        let names =
+            store.read(|read| read.all("SELECT name FROM store_meta", params![], |row| row.get::<String>(0))).await;
         assert!(names.is_ok_and(|names| names.iter().all(|name| !name.starts_with("row "))));
         let gone: Result<u64, Error> = store.write(|tx| tx.execute(EMPTY, params![])).await;
         assert_eq!(gone.ok(), Some(0));

@@ -263,3 +263,53 @@ macro_rules! on_both_engines {
         }
     };
 }
+
+impl Scratch {
+    /// The rows of every table of a SQLite database, as (table, row as text and bytes); nothing on PostgreSQL.
+    ///
+    /// # Panics
+    /// When the database can not be read.
+    #[must_use]
+    pub fn dump(&self) -> Vec<(String, Vec<u8>)> {
+        let Database::Sqlite(path) = &self.options.database else { return Vec::new() };
+        let connection = rusqlite::Connection::open(path).expect("the database");
+        let names = "SELECT name FROM sqlite_schema WHERE type = 'table'";
+        let mut names = connection.prepare(names).expect("prepared");
+        let names: Vec<String> =
+            names.query_map([], |row| row.get(0)).expect("tables").collect::<Result<_, _>>().expect("names");
+        let mut found = Vec::new();
+        for name in names {
+            let mut rows = connection.prepare(&format!("SELECT * FROM \"{name}\"")).expect("prepared");
+            let columns: Vec<String> = rows.column_names().into_iter().map(str::to_owned).collect();
+            let mut rows = rows.query([]).expect("rows");
+            while let Some(row) = rows.next().expect("a row") {
+                let mut text = Vec::new();
+                for (at, column) in columns.iter().enumerate() {
+                    text.extend_from_slice(format!(" {column}=").as_bytes());
+                    match row.get_ref(at).expect("a cell") {
+                        rusqlite::types::ValueRef::Integer(number) => {
+                            text.extend_from_slice(number.to_string().as_bytes());
+                        }
+                        rusqlite::types::ValueRef::Text(bytes) | rusqlite::types::ValueRef::Blob(bytes) => {
+                            text.extend_from_slice(bytes);
+                        }
+                        rusqlite::types::ValueRef::Null | rusqlite::types::ValueRef::Real(_) => {}
+                    }
+                }
+                text.push(b' ');
+                found.push((name.clone(), text));
+            }
+        }
+        found
+    }
+
+    /// The tables of a SQLite database of which a row holds some bytes.
+    #[must_use]
+    pub fn holding(&self, needle: &str) -> Vec<String> {
+        let is_in = |row: &[u8]| row.windows(needle.len()).any(|part| part == needle.as_bytes());
+        let mut tables: Vec<_> =
+            self.dump().into_iter().filter(|(_, row)| is_in(row)).map(|(table, _)| table).collect();
+        tables.dedup();
+        tables
+    }
+}

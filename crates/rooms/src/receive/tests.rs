@@ -20,6 +20,7 @@ use crate::{
     testing::{state, text},
 };
 
+mod purging;
 mod scenes;
 
 /// A number generator that gives the same numbers for the same seed.
