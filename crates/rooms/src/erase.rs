@@ -82,12 +82,12 @@ impl Rooms {
     pub async fn follow_removals(self, mut stop: Stop) {
         let mut follower = self.0.store.follow(self.0.store.frontier());
         loop {
-            let step = tokio::select! {
+            let news = tokio::select! {
                 biased;
                 () = stop.wait() => return,
-                step = follower.next() => step,
+                news = follower.next() => news,
             };
-            match step {
+            match news {
                 None => return,
                 Some(Step::Advanced { entries, .. }) => {
                     for entry in entries {

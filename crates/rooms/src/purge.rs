@@ -3,7 +3,7 @@
 //! What stays: the tips of the graph; and of the state events those that somebody may still need, as outliers, namely what the
 //! snapshots around the kept events name, what the line of current states from there on names, and what these and the kept events
 //! cite. Of the changes of the current state before the place the last of each key stays, where it was, so that the state at every kept
-//! place is what it was.
+//! place is what it was, and of each user the last joining.
 //!
 //! Kept events that followed purged ones follow something that is not here, as after a gap. It is fetched again only when somebody sends
 //! events that build on it: paging back does not ask other servers, or what was purged would come back.
@@ -286,13 +286,17 @@ impl Rooms {
     }
 
     /// How many outliers there are, and those that nobody needs, each before what it cites.
-    async fn useless(&self, room: &Arc<Room>, cited: &HashSet<OwnedEventId>) -> Result<(usize, Vec<EventNo>), Error> {
-        let (rooms, no) = (self.clone(), room.no);
+    async fn useless(
+        &self,
+        room: &Arc<Room>,
+        named_by: &HashSet<OwnedEventId>,
+    ) -> Result<(usize, Vec<EventNo>), Error> {
+        let (engine, no) = (self.clone(), room.no);
         let (outliers, named) = self
             .0
             .store
             .read(move |read| {
-                let mut named = rooms.0.states.named(read, no, &live(read, no)?)?;
+                let mut named = engine.0.states.named(read, no, &live(read, no)?)?;
                 named.extend(purge::named(read, no)?);
                 Ok::<_, Error>((purge::outliers(read, no)?, named))
             })
@@ -306,7 +310,7 @@ impl Rooms {
         })
         .await?;
         let mut needed: HashSet<&EventId> = HashSet::new();
-        let roots = cites.iter().filter(|(id, (no, _))| named.contains(no) || cited.contains(*id));
+        let roots = cites.iter().filter(|(id, (no, _))| named.contains(no) || named_by.contains(*id));
         let mut open: Vec<&EventId> = roots.map(|(id, _)| &**id).collect();
         while let Some(id) = open.pop() {
             if needed.insert(id)

@@ -103,8 +103,8 @@ impl EventCache {
         Self { cache: Cache::with_weighter(items, bytes, ByBytes), erased: Mutex::default() }
     }
 
-    fn get(&self, no: &EventNo) -> Option<Arc<Stored>> {
-        self.cache.get(no)
+    fn get(&self, no: EventNo) -> Option<Arc<Stored>> {
+        self.cache.get(&no)
     }
 
     pub(crate) fn put(&self, stored: Arc<Stored>) {
@@ -150,7 +150,7 @@ impl Rooms {
         let mut found = HashMap::with_capacity(nos.len());
         let mut missing = Vec::new();
         for no in nos {
-            match self.0.events.get(no) {
+            match self.0.events.get(*no) {
                 Some(stored) => drop(found.insert(*no, stored)),
                 None => missing.push(*no),
             }
@@ -178,7 +178,7 @@ impl Rooms {
         if row.room != room.no {
             return Ok(None);
         }
-        if let Some(stored) = self.0.events.get(&row.event)
+        if let Some(stored) = self.0.events.get(row.event)
             && stored.is_at(&row.place)
         {
             return Ok(Some(stored));

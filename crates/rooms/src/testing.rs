@@ -102,3 +102,8 @@ impl Bed {
         messages.chunk.iter().map(|event| serde_json::from_slice(&event.json).expect("JSON")).collect()
     }
 }
+
+/// Waits in real time.
+pub(crate) async fn pause(duration: std::time::Duration) {
+    world().clock.sleep(duration).await;
+}

@@ -32,7 +32,10 @@ statements! {
     EVENTS = "DELETE FROM events WHERE event_no IN ints($1)";
     SUPERSEDED = "SELECT s.kind, s.state_key, s.idx FROM state_changes s WHERE s.room_no = $1 AND s.idx < $2
                   AND EXISTS (SELECT 1 FROM state_changes n WHERE n.room_no = s.room_no AND n.kind = s.kind AND n.state_key = s.state_key
-                              AND n.idx > s.idx AND n.idx < $2) LIMIT $3";
+                              AND n.idx > s.idx AND n.idx < $2)
+                  AND NOT (s.kind = 'm.room.member' AND s.word = 'join'
+                           AND NOT EXISTS (SELECT 1 FROM state_changes j WHERE j.room_no = s.room_no AND j.kind = s.kind AND j.state_key = s.state_key
+                                           AND j.word = 'join' AND j.idx > s.idx AND j.idx < $2)) LIMIT $3";
     UNCHANGE = "DELETE FROM state_changes WHERE room_no = $1 AND kind = $2 AND state_key = $3 AND idx = $4";
     SENT = "SELECT t.digest, t.event_no FROM transactions t WHERE t.room_no = $1
             AND NOT EXISTS (SELECT 1 FROM events e WHERE e.event_no = t.event_no) LIMIT $2";
@@ -116,7 +119,8 @@ fn forget(tx: &Tx<'_>, room: RoomNo, events: &[EventNo]) -> Result<(), Error> {
 /// A change of the current state: type, state key, place.
 pub type ChangeKey = (String, String, i64);
 
-/// Changes of the current state before a place that others, also before it, have overtaken.
+/// Changes of the current state before a place that others, also before it, have overtaken; but not anybody's last joining, since
+/// who was once in the room may see more of it than who never was.
 pub fn superseded(read: &Read<'_>, room: RoomNo, before: i64, limit: i64) -> Result<Vec<ChangeKey>, Error> {
     read.all(SUPERSEDED, params![room, before, limit], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
 }

@@ -456,7 +456,7 @@ mod tests {
             if size() < 4_000_000 {
                 break;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            crate::testing::world().clock.sleep(std::time::Duration::from_millis(50)).await;
         }
         let left = size();
         assert!(left < 4_000_000, "{full} bytes became {left}");

@@ -280,7 +280,7 @@ impl Scratch {
         let mut found = Vec::new();
         for name in names {
             let mut rows = connection.prepare(&format!("SELECT * FROM \"{name}\"")).expect("prepared");
-            let columns: Vec<String> = rows.column_names().into_iter().map(str::to_owned).collect();
+            let columns: Vec<String> = rows.column_names().map(str::to_owned).collect();
             let mut rows = rows.query([]).expect("rows");
             while let Some(row) = rows.next().expect("a row") {
                 let mut text = Vec::new();

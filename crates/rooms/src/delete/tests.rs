@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     CreateRoom, Error, Preset,
-    testing::{Bed, another, bed, state, text_as, user},
+    testing::{Bed, another, bed, pause, state, text_as, user},
 };
 
 fn never() -> Stop {
@@ -123,7 +123,7 @@ async fn a_worker_takes_up_what_was_interrupted() {
         if bed.store.read(deletion::pending).await.expect("asked").is_empty() {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        pause(Duration::from_millis(20)).await;
     }
     workers.stop().await;
     assert_eq!(rows(&bed, no).await, Vec::<String>::new());

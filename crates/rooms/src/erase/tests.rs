@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     NewEvent,
-    testing::{another, bed, content, state, user},
+    testing::{another, bed, content, pause, state, user},
 };
 
 fn redaction(sender: &roost_matrix::ids::UserId, event: &roost_matrix::ids::EventId) -> NewEvent {
@@ -31,7 +31,9 @@ async fn after_its_time_no_table_holds_what_was_redacted_and_reads_are_as_before
             bed.rooms.append(&room, redaction(&alice, event)).await.expect("redacted");
         }
         let stable = |mut events: Vec<serde_json::Value>| {
-            events.iter_mut().for_each(|event| strip_ages(event));
+            for event in &mut events {
+                strip_ages(event);
+            }
             events
         };
         let before = stable(bed.events(&room, &alice).await);
@@ -110,7 +112,7 @@ async fn another_node_drops_what_was_erased_as_soon_as_it_hears_of_it() {
             if is_gone {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            pause(Duration::from_millis(20)).await;
         }
         assert!(is_gone);
     } else {

@@ -5,4 +5,5 @@
 mod commands;
 mod configuration;
 mod process;
+mod rooms;
 mod serving;

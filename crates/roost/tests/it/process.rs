@@ -139,6 +139,18 @@ pub(crate) fn post(port: u16, path: &str, body: &str) -> Option<String> {
     )
 }
 
+/// A request of a user.
+pub(crate) fn send_as(port: u16, method: &str, path: &str, token: &str, body: &str) -> Option<String> {
+    let length = body.len();
+    exchange(
+        port,
+        &format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
+             content-length: {length}\r\n\r\n{body}"
+        ),
+    )
+}
+
 fn exchange(port: u16, request: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.write_all(request.as_bytes()).ok()?;

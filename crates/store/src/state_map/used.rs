@@ -27,9 +27,9 @@ impl StateMaps {
         let (mut named, mut open, mut seen) = (HashSet::new(), Vec::new(), HashSet::new());
         read.each(SNAPSHOTS, params![room], |row| {
             if snapshots.contains(&row.get(0)?) {
-                let root: i64 = row.get(1)?;
-                if root != NOTHING && seen.insert(root) {
-                    open.push(root);
+                let top: i64 = row.get(1)?;
+                if top != NOTHING && seen.insert(top) {
+                    open.push(top);
                 }
                 let changes = block::decode_changes(row.bytes(2)?)?;
                 named.extend(changes.iter().filter_map(|(_, event)| event.map(EventNo)));
