@@ -78,6 +78,25 @@ async fn after_a_purge_the_history_begins_later_and_all_else_is_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_purge_that_was_interrupted_leaves_a_sound_room_and_can_be_run_again() {
+    let bed = bed().await;
+    let alice = user("alice");
+    let (id, said) = talk(&bed, &alice).await;
+    let room = bed.rooms.room(&id).await.expect("the room");
+    let before = place(&bed.rooms, &room, &said[12]).await;
+    let mut going = bed.rooms.going(&room, before).await.expect("what goes");
+    let all = going.len();
+    going.truncate(9);
+    bed.rooms.purge_some(&room, going).await.expect("a piece");
+    sound(&bed.rooms, &room).await;
+    bed.say(&id, &alice, "meanwhile").await.expect("sent");
+    let purged = bed.rooms.purge_history(&room, before).await.expect("purged");
+    assert_eq!(purged.events, all - 9);
+    sound(&bed.rooms, &room).await;
+    assert_eq!(bed.bodies(&id, &alice).await.len(), 8 + 1);
+}
+
+#[tokio::test]
 async fn the_last_event_and_the_tips_are_never_purged() {
     let bed = bed().await;
     let alice = user("alice");
